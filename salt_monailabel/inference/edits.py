@@ -1,0 +1,115 @@
+"""What a user points at, and what of it each tile is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from salt_monailabel.models import Prompts
+
+# How far from a click, in pixels, a changed region may begin and still be meant by it.
+REACH = 6
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A user's corrections of one label, in pixels of the image.
+
+    Attributes
+    ----------
+    foreground, background : sequence of (x, y)
+        Clicks on what was missed and on what is too much.
+    box : (x0, y0, x1, y1), optional
+        A region to segment anew.
+    mask : ndarray of bool, (H, W), optional
+        The mask to correct; the automatic one if not given.
+    """
+
+    foreground: Sequence[tuple[float, float]] = ()
+    background: Sequence[tuple[float, float]] = ()
+    box: Box | None = None
+    mask: np.ndarray | None = None
+
+    def meant(self, changed: np.ndarray) -> np.ndarray:
+        """Return where a change is meant: in the box, and where changed pixels are connected to a click.
+
+        Parameters
+        ----------
+        changed : ndarray of bool, (H, W)
+
+        Returns
+        -------
+        ndarray of bool, (H, W)
+        """
+        meant = np.zeros(changed.shape, bool)
+        regions, _ = ndimage.label(changed, np.ones((3, 3)))
+        for x, y in (*self.foreground, *self.background):
+            row, column = round(y), round(x)
+            # Ends are kept from below zero, where a slice would count from the far side.
+            near = tuple(slice(max(0, at - REACH), max(0, at + REACH + 1)) for at in (row, column))
+            found = np.unique(regions[near])
+            meant |= np.isin(regions, found[found > 0])
+        if self.box is not None:
+            x0, y0, x1, y1 = self.box
+            rows, columns = np.ogrid[: changed.shape[0], : changed.shape[1]]
+            meant |= (columns >= x0) & (columns <= x1) & (rows >= y0) & (rows <= y1)
+        return meant
+
+
+@dataclass(frozen=True)
+class TilePrompt:
+    """What of an edit falls into one tile, in the tile's pixels; false if nothing does."""
+
+    points: list[tuple[float, float]]
+    labels: list[int]
+    box: Box | None
+
+    @classmethod
+    def of(cls, edit: Edit, corner: tuple[int, int], size: int) -> TilePrompt:
+        """Cut an edit to the tile of side `size` whose top left is at `corner` (row, column)."""
+        top, left = corner
+        clicks = [(x - left, y - top, 1) for x, y in edit.foreground]
+        clicks += [(x - left, y - top, 0) for x, y in edit.background]
+        inside = [click for click in clicks if 0 <= click[0] < size and 0 <= click[1] < size]
+        box = None
+        if edit.box is not None:
+            x0, y0, x1, y1 = edit.box
+            x0, x1 = (min(max(x - left, 0.0), size - 1.0) for x in (x0, x1))
+            y0, y1 = (min(max(y - top, 0.0), size - 1.0) for y in (y0, y1))
+            box = (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+        return cls([(x, y) for x, y, _ in inside], [label for _, _, label in inside], box)
+
+    def __bool__(self) -> bool:
+        return bool(self.points) or self.box is not None
+
+
+def batch_prompts(labels: Tensor, edits: Sequence[TilePrompt], before: np.ndarray) -> Prompts:
+    """Batch the edits of several tiles.
+
+    Clicks are padded to the same number; a tile that the box does not reach into has the whole of it as box.
+
+    Parameters
+    ----------
+    labels : Tensor of int64, (tiles,)
+    edits : sequence of TilePrompt
+    before : ndarray of float32, (tiles, S, S)
+        Probabilities of the mask to correct.
+    """
+    most = max(len(edit.points) for edit in edits)
+    points, point_labels = torch.zeros(len(edits), most, 2), torch.full((len(edits), most), -1)
+    for i, edit in enumerate(edits):
+        if edit.points:
+            points[i, : len(edit.points)] = torch.tensor(edit.points, dtype=torch.float32)
+            point_labels[i, : len(edit.labels)] = torch.tensor(edit.labels)
+    boxes = None
+    if any(edit.box for edit in edits):
+        whole = (0.0, 0.0, before.shape[-1] - 1.0, before.shape[-1] - 1.0)
+        boxes = torch.tensor([edit.box or whole for edit in edits])
+    masks = torch.from_numpy(before)[:, None]
+    return Prompts(labels, points if most else None, point_labels if most else None, boxes, masks)

@@ -1,0 +1,139 @@
+"""From an image and prompts to masks: embed once, decode for every prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salt_monailabel.imaging import to_rgb
+from salt_monailabel.models import Prompts, VesselSam
+from salt_monailabel.models.precision import autocast
+
+from .edits import Edit, TilePrompt, batch_prompts
+from .tiling import Tiling
+
+
+@dataclass
+class Embedded:
+    """An image the encoder has seen.
+
+    Attributes
+    ----------
+    tiling : Tiling
+    pixels : Tensor, (tiles, 3, S, S)
+        RGB in 0..1.
+    embeddings : Tensor, (tiles, 256, S/16, S/16)
+    automatic : dict of label to ndarray of float32, (H, W)
+        Probabilities by label alone, filled as they are asked for.
+    """
+
+    tiling: Tiling
+    pixels: Tensor
+    embeddings: Tensor
+    automatic: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes, for a cache to count."""
+        return self.pixels.nbytes + self.embeddings.nbytes + sum(p.nbytes for p in self.automatic.values())
+
+
+class Predictor:
+    """Predict with a model whose adapter is merged.
+
+    Parameters
+    ----------
+    model : VesselSam
+    device : torch.device or str
+    overlap : int
+        Least overlap of neighbouring tiles in pixels.
+    batch : int
+        Tiles computed at once.
+    threshold : float
+        Probability above which a pixel is vessel.
+    """
+
+    def __init__(
+        self,
+        model: VesselSam,
+        device: torch.device | str = "cpu",
+        overlap: int = 64,
+        batch: int = 8,
+        threshold: float = 0.5,
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.device = torch.device(device)
+        self.overlap = overlap
+        self.batch = batch
+        self.threshold = threshold
+
+    @torch.inference_mode()
+    def embed(self, pixels: np.ndarray) -> Embedded:
+        """Encode one frame, (H, W, 1 or 3) in any units."""
+        tiling = Tiling.cover((pixels.shape[0], pixels.shape[1]), self.model.input_size, self.overlap)
+        tiles = torch.from_numpy(tiling.cut(to_rgb(pixels)).transpose(0, 3, 1, 2).copy())
+        with autocast(self.device):
+            parts = [self.model.encode(part.to(self.device)) for part in tiles.split(self.batch)]
+        return Embedded(tiling, tiles, torch.cat(parts).float())
+
+    def segment(self, embedded: Embedded, label: str) -> np.ndarray:
+        """Return the probability of a label at each pixel, by the label alone: (H, W) float32."""
+        if label not in embedded.automatic:
+            tiles = self._decode(embedded, range(len(embedded.pixels)), label)
+            embedded.automatic[label] = embedded.tiling.join(tiles)
+        return embedded.automatic[label]
+
+    def edit(self, embedded: Embedded, label: str, edit: Edit) -> np.ndarray:
+        """Return the probability of a label after a user's corrections: (H, W) float32.
+
+        Only tiles that a click or the box falls into are decoded again, and only what is connected to a click or lies
+        in the box changes: nothing the user did not point at.
+
+        Raises
+        ------
+        ValueError
+            If the mask to correct has another size than the image.
+        """
+        if edit.mask is not None and edit.mask.shape != embedded.tiling.shape:
+            raise ValueError(f"the mask has {edit.mask.shape} but the image {embedded.tiling.shape} (rows, columns)")
+        before = self.segment(embedded, label) if edit.mask is None else edit.mask.astype(np.float32)
+        tiles = embedded.tiling.cut(before[..., None])[..., 0]
+        prompts = [TilePrompt.of(edit, corner, embedded.tiling.size) for corner in embedded.tiling.corners]
+        touched = [i for i, prompt in enumerate(prompts) if prompt]
+        if not touched:
+            return before
+        tiles[touched] = self._decode(embedded, touched, label, prompts, tiles)
+        after = embedded.tiling.join(tiles)
+        changed = (after > self.threshold) != (before > self.threshold)
+        return np.where(edit.meant(changed), after, before)
+
+    def label_map(self, probabilities: Sequence[np.ndarray]) -> np.ndarray:
+        """Combine the probabilities of labels, in the model's order: (H, W) uint8, 0 where none is likely."""
+        stack = np.stack(probabilities)
+        return np.where(stack.max(axis=0) > self.threshold, stack.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+    def _decode(
+        self,
+        embedded: Embedded,
+        chosen: Sequence[int],
+        label: str,
+        edits: Sequence[TilePrompt] = (),
+        before: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the probabilities (chosen, S, S) of some tiles, prompted by the label or also by edits."""
+        index = self.model.label_prompts.index(label)
+        answers = []
+        for start in range(0, len(chosen), self.batch):
+            batch = list(chosen[start : start + self.batch])
+            prompts = Prompts(torch.full((len(batch),), index))
+            if before is not None:
+                prompts = batch_prompts(prompts.labels, [edits[i] for i in batch], before[batch])
+            with torch.inference_mode(), autocast(self.device):
+                pixels = embedded.pixels[batch].to(self.device)
+                logits, _ = self.model.decode(pixels, embedded.embeddings[batch], prompts.to(self.device))
+            answers.append(logits[:, 0].float().sigmoid().cpu().numpy())
+        return np.concatenate(answers)
