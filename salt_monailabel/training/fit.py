@@ -1,0 +1,177 @@
+"""Training an adapter on labelled frames, within a budget of time or steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salt_monailabel.adapters import Adapter
+from salt_monailabel.models import Prompts, VesselSam
+from salt_monailabel.models.precision import autocast
+
+from .losses import LOSSES, coarse_loss
+from .metrics import dice
+from .prompts import click_prompts
+from .samples import Augmentation, Batch, CropSampler, LabelledFrame
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How an adapter is trained.
+
+    Attributes
+    ----------
+    seconds : float
+        Budget of time; the learning rate falls to zero over it.
+    steps : int, optional
+        Budget of optimisation steps instead of time.
+    batch_size : int
+        Crops of a step.
+    learning_rate, weight_decay, clip_norm : float
+        AdamW's; matrices alone decay, so that SALT's scales are not pulled to zero. Gradients are clipped.
+    warmup : float
+        Share of the budget over which the learning rate rises.
+    loss : mapping of name to weight
+        Of `LOSSES`, at native resolution.
+    coarse : float
+        Weight of the loss of SAM's own stride-4 logits.
+    regularization : float
+        Weight of the paper's eq. 5.
+    clicks : float
+        Share of steps prompted by clicks on errors, so that the model keeps following them.
+    click_weight : float
+        Weight of the clicked regions in the cross-entropy.
+    augmentation : Augmentation
+    seed : int
+    """
+
+    seconds: float = 60.0
+    steps: int | None = None
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    warmup: float = 0.1
+    loss: Mapping[str, float] = field(default_factory=lambda: {"bce": 1.0, "dice": 1.0})
+    coarse: float = 0.3
+    regularization: float = 0.01
+    clicks: float = 0.2
+    click_weight: float = 6.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.loss) - set(LOSSES):
+            raise ValueError(f"unknown loss {', '.join(sorted(unknown))}; some of {', '.join(LOSSES)}")
+        empty = self.seconds <= 0 if self.steps is None else self.steps < 1
+        if empty:
+            raise ValueError("the budget is empty; give seconds or steps above zero")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step: its number, the share of the budget that is used, loss, Dice on the crops, seconds since the start."""
+
+    step: int
+    share: float
+    loss: float
+    dice: float
+    seconds: float
+
+
+class TrainingError(RuntimeError):
+    """Training that did not come to a usable end; nothing is kept of it."""
+
+
+def fit(
+    adapter: Adapter,
+    frames: Sequence[LabelledFrame],
+    config: FitConfig,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Progress]:
+    """Train the adapter of a `VesselSam` in place, on the device the model is on.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        Attached and not merged.
+    frames : sequence of LabelledFrame
+    config : FitConfig
+    on_step : callable
+        Told of every step.
+    should_stop : callable
+        Asked before every step; training ends early, and well, once it says so.
+
+    Returns
+    -------
+    list of Progress
+        One per step.
+
+    Raises
+    ------
+    ImageError
+        If there is no labelled frame.
+    TrainingError
+        If the loss stops being a number.
+    """
+    model = adapter.model
+    assert isinstance(model, VesselSam)
+    rng = np.random.default_rng(config.seed)
+    sampler = CropSampler(frames, model.input_size, rng, config.augmentation)
+    parameters = [parameter for _, parameter in adapter.parameters()]
+    optimizer = torch.optim.AdamW(_decay_groups(parameters, config.weight_decay), config.learning_rate, fused=True)
+    history: list[Progress] = []
+    started, share = time.perf_counter(), 0.0
+    model.train()
+    while share < 1 and not should_stop():
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, (share + 0.01) / config.warmup) * (1 - share)
+        loss, score = _step(adapter, model, sampler.draw(config.batch_size), config, rng)
+        if not torch.isfinite(loss):
+            raise TrainingError(f"the loss became {float(loss)} at step {len(history)}; lower the learning rate")
+        optimizer.zero_grad()
+        loss.backward()
+        if not torch.isfinite(torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)):
+            raise TrainingError(f"the gradient is no number at step {len(history)}; lower the learning rate")
+        optimizer.step()
+        seconds = time.perf_counter() - started
+        share = (len(history) + 1) / config.steps if config.steps else seconds / config.seconds
+        history.append(Progress(len(history) + 1, min(1.0, share), float(loss.detach()), score, seconds))
+        on_step(history[-1])
+    model.eval()
+    return history
+
+
+def _step(
+    adapter: Adapter, model: VesselSam, batch: Batch, config: FitConfig, rng: np.random.Generator
+) -> tuple[Tensor, float]:
+    device = model.pixel_mean.device
+    images, masks, labels = (t.to(device) for t in (batch.images, batch.masks, batch.labels))
+    weight = None
+    with autocast(device):
+        embeddings = model.encode(images)
+        prompts = Prompts(labels)
+        if rng.random() < config.clicks:
+            prompts, regions = click_prompts(model, images, embeddings, masks, labels, rng)
+            weight = 1 + (config.click_weight - 1) * regions
+        logits, coarse = model.decode(images, embeddings, prompts)
+    logits = logits.float()
+    loss = config.coarse * coarse_loss(coarse.float(), masks)
+    for name, share in config.loss.items():
+        loss = loss + share * (LOSSES[name](logits, masks, weight))
+    if config.regularization:
+        loss = loss + config.regularization * adapter.regularization()
+    prediction, truth = (logits.detach() > 0).cpu().numpy(), masks.cpu().numpy() > 0
+    return loss, float(np.mean([dice(p, t) for p, t in zip(prediction, truth, strict=True)]))
+
+
+def _decay_groups(parameters: Sequence[torch.nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]

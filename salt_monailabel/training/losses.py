@@ -1,0 +1,54 @@
+"""Losses on mask logits.
+
+All take logits and a target of 0 and 1, both (B, 1, H, W), optionally the weight of each pixel, and return a scalar.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def dice_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None, smooth: float = 1.0) -> Tensor:
+    """One minus the soft Dice, over each image, averaged (Milletari et al. 2016)."""
+    probability = logits.sigmoid()
+    overlap, total = probability * target, probability + target
+    if weight is not None:
+        overlap, total = overlap * weight, total * weight
+    return (1 - (2 * overlap.flatten(1).sum(1) + smooth) / (total.flatten(1).sum(1) + smooth)).mean()
+
+
+def bce_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy, averaged over pixels."""
+    return functional.binary_cross_entropy_with_logits(logits, target, weight)
+
+
+def focal_loss(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, gamma: float = 2.0, alpha: float = 0.25
+) -> Tensor:
+    """Cross-entropy that fades where the prediction is already right (Lin et al. 2017, eq. 5).
+
+    `alpha` weighs the vessel, one minus it the background.
+    """
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, target, weight, reduction="none")
+    missed = (logits.sigmoid() - target).abs()
+    return (cross_entropy * missed**gamma * (alpha * target + (1 - alpha) * (1 - target))).mean()
+
+
+def weighted_ce_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy in which vessel and background weigh the same in total, however thin the vessels."""
+    vessel = target.mean().clamp(1e-4, 1 - 1e-4)
+    balance = target / (2 * vessel) + (1 - target) / (2 * (1 - vessel))
+    return functional.binary_cross_entropy_with_logits(logits, target, balance if weight is None else balance * weight)
+
+
+def coarse_loss(coarse: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy and Dice of SAM's own logits (B, 1, H/4, W/4) against the share of vessel under each.
+
+    It makes the encoder and decoder learn too, and not leave all to the detail head.
+    """
+    share = functional.avg_pool2d(target, target.shape[-1] // coarse.shape[-1])
+    return bce_loss(coarse, share) + dice_loss(coarse, share)
+
+
+LOSSES = {"bce": bce_loss, "dice": dice_loss, "focal": focal_loss, "weighted_ce": weighted_ce_loss}

@@ -1,0 +1,89 @@
+"""Prompts for training: what users will do, simulated on the model's own errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salt_monailabel.models import Prompts, VesselSam
+
+from .clicks import simulate_clicks
+
+MOST_CLICKS = 4
+# Share of click rounds that are told the mask to correct; the others click on the image alone.
+SHARE_WITH_PREVIOUS = 0.75
+
+
+def click_prompts(
+    model: VesselSam,
+    images: Tensor,
+    embeddings: Tensor,
+    masks: Tensor,
+    labels: Tensor,
+    rng: np.random.Generator,
+) -> tuple[Prompts, Tensor]:
+    """Click on the errors of the answer to the label alone, or of that answer made worse and given as previous mask.
+
+    Parameters
+    ----------
+    model : VesselSam
+    images : Tensor, (B, 3, S, S)
+    embeddings : Tensor, (B, 256, S/16, S/16)
+    masks : Tensor, (B, 1, S, S)
+        The truth, 0 or 1.
+    labels : Tensor of int64, (B,)
+    rng : Generator
+
+    Returns
+    -------
+    prompts : Prompts
+    regions : Tensor of float, (B, 1, S, S)
+        1 in the wrong regions that were clicked at.
+    """
+    with torch.no_grad():
+        logits, _ = model.decode(images, embeddings, Prompts(labels))
+    answer, truth = logits.float().sigmoid().cpu().numpy()[:, 0], masks.cpu().numpy()[:, 0]
+    previous = None
+    if rng.random() < SHARE_WITH_PREVIOUS:
+        answer = np.stack([_damage(rng, p, t) for p, t in zip(answer, np.roll(truth, 1, axis=0), strict=True)])
+        previous = torch.from_numpy(answer[:, None])
+    count = int(rng.integers(1, MOST_CLICKS + 1))
+    clicks = [simulate_clicks(p > 0.5, t > 0.5, count) for p, t in zip(answer, truth, strict=True)]
+    points, point_labels = (torch.from_numpy(np.stack([getattr(c, k) for c in clicks])) for k in ("points", "labels"))
+    regions = torch.from_numpy(np.stack([c.regions for c in clicks])[:, None]).float()
+    return Prompts(labels, points, point_labels, masks=previous).to(images.device), regions.to(images.device)
+
+
+def _damage(rng: np.random.Generator, answer: np.ndarray, foreign: np.ndarray) -> np.ndarray:
+    """Make a previous mask wrong at up to three places: a branch erased, or one of another image put in.
+
+    A good model errs where the image leaves doubt. Users also correct what is plain to see, and a mask they drew on.
+    """
+    damaged = answer.astype(np.float32)
+    along = np.arange(len(answer))
+    for _ in range(rng.integers(0, 4)):
+        (row, column), radius = rng.uniform(0, len(answer), 2), rng.uniform(10, 45)
+        disc = (along[:, None] - row) ** 2 + (along - column) ** 2 < radius**2
+        damaged[disc] = 0.0 if rng.random() < 0.6 else np.maximum(damaged, foreign)[disc]
+    return damaged
+
+
+def random_boxes(rng: np.random.Generator, count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Draw boxes at least a quarter of the side wide.
+
+    Returns
+    -------
+    boxes : Tensor, (count, 4)
+        x0, y0, x1, y1 in pixels.
+    inside : Tensor of float, (count, 1, size, size)
+        1 inside a box.
+    """
+    extent = rng.integers(size // 4, size, (count, 2))
+    corner = (rng.random((count, 2)) * (size - extent)).astype(int)
+    boxes = np.concatenate([corner, corner + extent], axis=1)
+    along = np.arange(size)
+    columns = (along >= boxes[:, 0, None]) & (along <= boxes[:, 2, None])
+    rows = (along >= boxes[:, 1, None]) & (along <= boxes[:, 3, None])
+    inside = rows[:, None, :, None] & columns[:, None, None, :]
+    return torch.from_numpy(boxes.astype(np.float32)), torch.from_numpy(inside.astype(np.float32))

@@ -1,0 +1,177 @@
+"""Labelled images, and augmented crops of them to train on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from salt_monailabel.imaging import ImageError, read_mask, read_study, to_rgb
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """One frame and its label map.
+
+    Attributes
+    ----------
+    rgb : ndarray of float32, (H, W, 3)
+        0..1.
+    labels : ndarray of uint8, (H, W)
+        0 background, 1 the first label, and so on.
+    name : str
+    """
+
+    rgb: np.ndarray
+    labels: np.ndarray
+    name: str
+
+
+def read_labelled(image: str, label: str, known: int) -> list[LabelledFrame]:
+    """Read the labelled frames of an image; frames of a stack without any label are left out as not yet done.
+
+    Parameters
+    ----------
+    image, label : path
+    known : int
+        Number of labels there are; higher values are an error.
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be used, the sizes differ, or the label holds no vessel or an unknown one.
+    """
+    study = read_study(image)
+    labels = check_label(read_mask(label, study), study.name, known)
+    return [
+        LabelledFrame(to_rgb(frame), truth, study.name)
+        for frame, truth in zip(study.pixels, labels, strict=True)
+        if truth.any()
+    ]
+
+
+def check_label(labels: np.ndarray, name: str, known: int) -> np.ndarray:
+    """Return a label map if it can be learned from; raises `ImageError` if it is empty or holds an unknown value."""
+    if not labels.any():
+        raise ImageError(f"the label of {name} holds no vessel; draw one, or leave the image out")
+    if labels.max() > known:
+        raise ImageError(f"the label of {name} holds the value {labels.max()}, but only {known} label(s) are known")
+    return labels
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How crops vary: the paper's flips, rotation and brightness, and scale, contrast, gamma and shading besides.
+
+    Attributes
+    ----------
+    rotation : float
+        Largest angle in degrees, besides quarter turns.
+    scale : tuple of float
+        Range of magnification.
+    brightness, contrast, gamma : float
+        Largest relative change, drawn for each colour.
+    shading : float
+        Largest relative change of the light from the middle to a border.
+    on_vessel : float
+        Share of crops centred near a labelled pixel; the others are anywhere.
+    """
+
+    rotation: float = 10.0
+    scale: tuple[float, float] = (0.8, 1.25)
+    brightness: float = 0.15
+    contrast: float = 0.3
+    gamma: float = 0.3
+    shading: float = 0.2
+    on_vessel: float = 0.5
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops (B, 3, S, S) in 0..1, masks (B, 1, S, S) of the label each is asked for, and those labels' rows (B,)."""
+
+    images: Tensor
+    masks: Tensor
+    labels: Tensor
+
+
+class CropSampler:
+    """Draw augmented crops of labelled frames.
+
+    Parameters
+    ----------
+    frames : sequence of LabelledFrame
+    size : int
+        Side of a crop in pixels.
+    rng : Generator
+    augmentation : Augmentation
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[LabelledFrame],
+        size: int,
+        rng: np.random.Generator,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        if not frames:
+            raise ImageError("there is no labelled image to learn from; submit a label first")
+        self.size = size
+        self.rng = rng
+        self.augmentation = augmentation or Augmentation()
+        self._images = [torch.from_numpy(f.rgb.transpose(2, 0, 1).copy()) for f in frames]
+        self._labels = [f.labels for f in frames]
+        self._vessels = [np.argwhere(f.labels > 0) for f in frames]
+        self._present = [np.unique(f.labels[f.labels > 0]) for f in frames]
+
+    def draw(self, count: int) -> Batch:
+        """Return `count` crops, each of a frame and of a label in it taken at random."""
+        crops = [self._crop(int(index)) for index in self.rng.integers(0, len(self._images), count)]
+        images, masks, labels = zip(*crops, strict=True)
+        return Batch(torch.stack(images), torch.stack(masks), torch.tensor(labels))
+
+    def _crop(self, index: int) -> tuple[Tensor, Tensor, int]:
+        value = int(self.rng.choice(self._present[index]))
+        image = self._images[index]
+        mask = torch.from_numpy((self._labels[index] == value)[None].astype(np.float32))
+        grid = self._grid(index, *image.shape[1:])
+        pixels = functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0]
+        truth = functional.grid_sample(mask[None], grid, padding_mode="border", align_corners=False)[0]
+        return self._recolour(pixels), (truth > 0.5).float(), value - 1
+
+    def _grid(self, index: int, rows: int, columns: int) -> Tensor:
+        """Where in the image the pixels of a crop come from: (1, S, S, 2) in -1..1."""
+        a, rng = self.augmentation, self.rng
+        angle = math.radians(rng.uniform(-a.rotation, a.rotation) + 90 * rng.integers(4))
+        mirror, zoom = rng.choice((-1.0, 1.0)), math.exp(rng.uniform(*np.log(a.scale)))
+        half = self.size / 2 / zoom
+        if rng.random() < a.on_vessel:
+            near = self._vessels[index][rng.integers(len(self._vessels[index]))]
+            y, x = near + rng.uniform(-half, half, 2) / 2
+        else:
+            y, x = rng.uniform(0, rows), rng.uniform(0, columns)
+        # Keep the crop inside where the image is larger than it.
+        y, x = (min(max(c, half), n - half) if n > 2 * half else n / 2 for c, n in ((y, rows), (x, columns)))
+        cos, sin = math.cos(angle) * half, math.sin(angle) * half
+        affine = [[mirror * cos, -sin, x], [mirror * sin, cos, y]]
+        scale = torch.tensor([[2 / columns], [2 / rows]])
+        theta = torch.tensor(affine, dtype=torch.float32) * scale - torch.tensor([[0, 0, 1.0], [0, 0, 1.0]])
+        return functional.affine_grid(theta[None], [1, 1, self.size, self.size], align_corners=False)
+
+    def _recolour(self, pixels: Tensor) -> Tensor:
+        """Change each channel on its own, as cameras and lamps do, and the light across the crop."""
+        a, rng = self.augmentation, self.rng
+
+        def jitter(most: float) -> Tensor:
+            return torch.from_numpy(rng.uniform(-most, most, (3, 1, 1)).astype(np.float32))
+
+        along = torch.linspace(-1, 1, self.size)
+        down, across = rng.uniform(-a.shading, a.shading, 2)
+        lit = pixels * (1 + down * along[:, None] + across * along)
+        changed = ((lit - 0.5) * (1 + jitter(a.contrast)) + 0.5 + jitter(a.brightness)).clamp(0, 1)
+        return changed ** jitter(a.gamma).exp()

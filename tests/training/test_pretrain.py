@@ -1,0 +1,207 @@
+"""Pretraining: drawn images without end, runs that go on after they were killed, and a file to ship."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from salt_monailabel.models import BASES, VesselSam, load_base
+from salt_monailabel.models.registry import Base
+from salt_monailabel.training.pretrain import DrawnVessels, PretrainConfig, PretrainProgress, export, pretrain
+from salt_monailabel.training.prompts import random_boxes
+
+CPU = torch.device("cpu")
+TINY = PretrainConfig(steps=4, batch_size=2, crops=2, image_size=96, warmup=1, workers=0)
+
+
+class Killed(Exception):
+    """What ends a run in the middle."""
+
+
+def run(model: VesselSam, checkpoint: Path, config: PretrainConfig = TINY, kill_after: int | None = None) -> list[int]:
+    """Train and return the steps that were made; the checkpoint is saved at every second one."""
+    steps: list[int] = []
+
+    def on_step(progress: PretrainProgress) -> None:
+        assert np.isfinite(progress.loss)
+        steps.append(progress.step)
+        if kill_after is not None and progress.step > kill_after:
+            raise Killed
+
+    try:
+        pretrain(model, config, CPU, checkpoint, on_step, save_every=2)
+    except Killed:
+        assert kill_after is not None
+    return steps
+
+
+def seen(model: VesselSam) -> list[Tensor]:
+    """Listen to the images a model is trained on."""
+    images: list[Tensor] = []
+    encode = model.encode
+
+    def listening(batch: Tensor) -> Tensor:
+        images.append(batch)
+        return encode(batch)
+
+    model.encode = listening  # type: ignore[method-assign]
+    return images
+
+
+def test_a_killed_run_goes_on_where_it_was_saved(tiny_sam: VesselSam, tmp_path: Path) -> None:
+    whole, killed, resumed = (deepcopy(tiny_sam) for _ in range(3))
+    all_images = seen(whole)
+    assert run(whole, tmp_path / "whole.pt") == [1, 2, 3, 4]
+
+    checkpoint = tmp_path / "base.pt"
+    assert run(killed, checkpoint, kill_after=2) == [1, 2, 3]
+    stored = torch.load(checkpoint, weights_only=True)
+    assert stored["step"] == 2
+
+    images = seen(resumed)
+    assert run(resumed, checkpoint) == [3, 4]
+    assert all(torch.equal(again, image) for again, image in zip(images, all_images[2:], strict=True))
+    finished = torch.load(checkpoint, weights_only=True)
+    assert finished["step"] == 4
+    assert finished["seconds"] > stored["seconds"]
+    assert finished["optimizer"]["state"][0]["step"] == 4
+    name = "image_encoder.blocks.0.attn.qkv.weight"
+    assert not torch.equal(finished["model"][name], stored["model"][name])
+    assert torch.equal(finished["model"][name], resumed.state_dict()[name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base.pt", "whole.pt"]
+
+
+def test_a_resumed_run_starts_from_the_saved_weights_and_optimiser(tiny_sam: VesselSam, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "base.pt"
+    run(deepcopy(tiny_sam), checkpoint)
+    assert run(model := deepcopy(tiny_sam), checkpoint) == []
+    stored = torch.load(checkpoint, weights_only=True)
+    assert all(torch.equal(tensor, stored["model"][name]) for name, tensor in model.state_dict().items())
+    assert not model.training
+
+
+@pytest.mark.parametrize("change", [{"steps": 6}, {"seed": 1}, {"learning_rate": 1e-4}])
+def test_a_checkpoint_of_another_configuration_is_refused_and_kept(
+    tiny_sam: VesselSam, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    checkpoint = tmp_path / "base.pt"
+    run(deepcopy(tiny_sam), checkpoint, replace(TINY, steps=1))
+    before = checkpoint.read_bytes()
+    with pytest.raises(ValueError, match=r"base\.pt was made with another configuration"):
+        run(tiny_sam, checkpoint, replace(TINY, **change))
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(
+    tiny_sam: VesselSam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "base.pt"
+    run(deepcopy(tiny_sam), checkpoint, kill_after=2)
+    before = checkpoint.read_bytes()
+
+    def full(state: dict[str, Any], path: Path) -> NoReturn:
+        Path(path).write_bytes(b"half of it")
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("salt_monailabel.training.pretrain.torch.save", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(deepcopy(tiny_sam), checkpoint)
+    assert checkpoint.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["base.pt"]
+
+
+@pytest.mark.parametrize("prompts", [{"clicks": 1.0, "boxes": 0.0}, {"clicks": 0.0, "boxes": 1.0}])
+def test_every_kind_of_prompt_is_trained(tiny_sam: VesselSam, tmp_path: Path, prompts: dict[str, float]) -> None:
+    before = deepcopy(tiny_sam.state_dict())
+    run(tiny_sam, tmp_path / "base.pt", replace(TINY, steps=1, **prompts))
+    kind = "point_embeddings.1" if prompts["clicks"] else "point_embeddings.2"
+    name = f"prompt_encoder.{kind}.weight"
+    assert not torch.equal(tiny_sam.state_dict()[name], before[name])
+
+
+@pytest.fixture
+def exported(tiny_sam: VesselSam, tmp_path: Path) -> SimpleNamespace:
+    """Train and export a base."""
+    run(tiny_sam, tmp_path / "base.pt", replace(TINY, steps=1))
+    path = tmp_path / "shipped" / "tiny.safetensors"
+    return SimpleNamespace(path=path, model=tiny_sam, card=export(tmp_path / "base.pt", path, {"base": "tiny"}))
+
+
+def test_an_exported_base_is_half_precision_with_its_card_inside_and_beside(exported: SimpleNamespace) -> None:
+    with safe_open(exported.path, framework="pt") as file:
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
+        inside = json.loads(file.metadata()["card"])
+    assert inside == json.loads(exported.path.with_suffix(".json").read_text()) == exported.card
+    assert inside["base"] == "tiny"
+    assert inside["steps"] == 1
+    assert inside["config"] == asdict(replace(TINY, steps=1))
+    assert sorted(path.name for path in exported.path.parent.iterdir()) == ["tiny.json", "tiny.safetensors"]
+
+
+def test_an_exported_base_is_loaded_as_it_was_trained(
+    exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BASES, "tiny", Base(exported.model.architecture))
+    loaded, trained = load_base("tiny", weights=exported.path).state_dict(), exported.model.state_dict()
+    assert loaded.keys() == trained.keys()
+    assert all(torch.equal(loaded[name], tensor.half().float()) for name, tensor in trained.items())
+
+
+def test_crops_are_images_from_0_to_1_with_their_masks() -> None:
+    for image, mask in islice(DrawnVessels(TINY, 64), 6):
+        assert (image.shape, image.dtype) == ((3, 64, 64), torch.float32)
+        assert (mask.shape, mask.dtype) == ((1, 64, 64), torch.float32)
+        assert image.min() >= 0
+        assert image.max() <= 1
+        assert set(mask.unique().tolist()) <= {0, 1}
+
+
+def test_image_and_mask_are_turned_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pattern(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        mask = np.random.default_rng(seed).random((size, size)) < 0.3
+        return np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255, mask
+
+    monkeypatch.setattr("salt_monailabel.training.pretrain.synthesize", pattern)
+    for image, mask in islice(DrawnVessels(TINY, 64), 20):
+        assert torch.equal(image[:1], mask)
+
+
+def test_drawing_goes_on_from_any_image_and_never_repeats() -> None:
+    stream = [image for image, _ in islice(DrawnVessels(TINY, 64), 8)]
+    later = [image for image, _ in islice(DrawnVessels(TINY, 64, start=2), 4)]
+    assert all(torch.equal(image, again) for image, again in zip(stream[4:], later, strict=True))
+    assert len({image.numpy().tobytes() for image in stream}) == 8
+    other = next(iter(DrawnVessels(replace(TINY, seed=1), 64)))[0]
+    assert not torch.equal(other, stream[0])
+
+
+def test_workers_share_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = [image for image, _ in islice(DrawnVessels(TINY, 64), 8)]
+    for number in range(2):
+        monkeypatch.setattr("torch.utils.data.get_worker_info", lambda n=number: SimpleNamespace(id=n, num_workers=2))
+        mine = [image for image, _ in islice(DrawnVessels(TINY, 64), 4)]
+        expected = [alone[i] for i in (2 * number, 2 * number + 1, 2 * number + 4, 2 * number + 5)]
+        assert all(torch.equal(image, again) for image, again in zip(mine, expected, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_boxes_are_inside_the_image_and_at_least_a_quarter_wide(seed: int) -> None:
+    boxes, inside = random_boxes(np.random.default_rng(seed), 20, 64)
+    assert boxes.min() >= 0
+    assert boxes.max() <= 63
+    assert (boxes[:, 2:] - boxes[:, :2]).min() >= 16
+    for (x0, y0, x1, y1), mask in zip(boxes.int().tolist(), inside[:, 0], strict=True):
+        assert mask[y0 : y1 + 1, x0 : x1 + 1].all()
+        assert mask.sum() == (y1 - y0 + 1) * (x1 - x0 + 1)
