@@ -1,0 +1,1 @@
+"""What MONAI Label sees: infer and train tasks, and the server."""

@@ -1,0 +1,166 @@
+"""MONAI Label's infer tasks: `salt` segments by label, `salt_edit` follows clicks, a box and a previous mask."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import HTTPException
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from salt_monailabel.imaging import MASK_EXTENSIONS, ImageError, Study, read_mask, read_study, write_mask
+from salt_monailabel.inference import Edit
+
+from .errors import explained
+from .host import ModelHost
+from .uploads import discarded_on_error, is_upload
+
+
+class _SaltTask(InferTask):
+    """What both tasks share: reading, timing, and writing the answer."""
+
+    def __init__(self, host: ModelHost, kind: InferType, description: str) -> None:
+        labels = {name: i for i, name in enumerate(host.options.labels, start=1)}
+        super().__init__(type=kind, labels=labels, dimension=2, description=description)
+        self.host = host
+
+    def is_valid(self) -> bool:
+        """Say that the task can be offered; a model that cannot be loaded explains itself when asked."""
+        return True
+
+    def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Answer a request; returns the mask's file and what is to be known about it."""
+        started = time.perf_counter()
+        with discarded_on_error(request.get("image"), request.get("label")), explained():
+            path = str(request.get("image") or "")
+            if not path:
+                raise HTTPException(404, "there is no image of that name in the datastore")
+            study = read_study(path)
+            mask, version = self.answer(request, path, study)
+            extension = str(request.get("result_extension") or ".nrrd")
+            if extension not in MASK_EXTENSIONS:
+                raise ImageError(f"a mask cannot be written as '{extension}'; one of {', '.join(MASK_EXTENSIONS)}")
+            with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
+                result = file.name
+            try:
+                write_mask(mask, study, result)
+            except (ImageError, OSError):
+                Path(result).unlink(missing_ok=True)
+                raise
+        return result, {
+            "label_names": self.labels,
+            "version": version,
+            "latencies": {"total": round(time.perf_counter() - started, 3)},
+        }
+
+    def answer(self, request: dict[str, Any], path: str, study: Study) -> tuple[np.ndarray, str]:
+        """Return the label map (frames, rows, columns) and the version that drew it."""
+        raise NotImplementedError
+
+
+class SaltSegment(_SaltTask):
+    """Segment all labels on every frame; the Auto section of the Slicer panel."""
+
+    def __init__(self, host: ModelHost) -> None:
+        super().__init__(host, InferType.SEGMENTATION, "Vessels by label, drawn by a SALT-adapted SAM")
+
+    def answer(self, request: dict[str, Any], path: str, study: Study) -> tuple[np.ndarray, str]:
+        """Segment by label."""
+        with self.host.lock:
+            predictor, version = self.host.predictor()
+            masks = []
+            for i, pixels in enumerate(study.pixels):
+                embedded = self.host.embedded(predictor, path, i, pixels)
+                masks.append(predictor.label_map([predictor.segment(embedded, n) for n in self.host.options.labels]))
+        return np.stack(masks), version
+
+
+class SaltEdit(_SaltTask):
+    """Correct one label with clicks, a box and a previous mask; the click section of the Slicer panel.
+
+    The request's `foreground` and `background` are lists of [i, j, k], or `background` and a list under the label's
+    name; `label` (or `label_name`, if `label` is an uploaded mask) names the label; `roi` is i0, i1, j0, j1, k0, k1.
+    Frames without a correction keep the uploaded mask, or stay empty. The answer is a mask of 0 and 1.
+    """
+
+    def __init__(self, host: ModelHost) -> None:
+        super().__init__(host, InferType.DEEPGROW, "Correct a vessel by foreground and background clicks or a box")
+
+    def answer(self, request: dict[str, Any], path: str, study: Study) -> tuple[np.ndarray, str]:
+        """Segment and correct."""
+        label, previous = self._label(request), self._previous(request, study)
+        foreground = [*_points(request, "foreground", study), *_points(request, label, study)]
+        background = _points(request, "background", study)
+        boxes = _boxes(request, study)
+        corrected = {k for *_, k in foreground + background} | boxes.keys()
+        if not corrected and study.shape[0] == 1:
+            corrected = {0}
+        mask = np.zeros(study.shape, np.uint8)
+        if previous is not None:
+            value = self.host.options.labels.index(label) + 1
+            # A mask of one label, as the panel sends it, is that label whatever its value.
+            mask = ((previous == value) if previous.max() > 1 else previous > 0).astype(np.uint8)
+        with self.host.lock:
+            predictor, version = self.host.predictor()
+            for k in sorted(corrected):
+                edit = Edit(
+                    foreground=[(i, j) for i, j, frame in foreground if frame == k],
+                    background=[(i, j) for i, j, frame in background if frame == k],
+                    box=boxes.get(k),
+                    mask=None if previous is None else mask[k] > 0,
+                )
+                embedded = self.host.embedded(predictor, path, k, study.pixels[k])
+                mask[k] = predictor.edit(embedded, label, edit) > predictor.threshold
+        return mask, version
+
+    def _label(self, request: Mapping[str, Any]) -> str:
+        labels = self.host.options.labels
+        for name in (request.get("label_name"), request.get("label")):
+            if isinstance(name, str) and name and not is_upload(name):
+                if name not in labels:
+                    raise HTTPException(400, f"unknown label '{name}'; this server knows: {', '.join(labels)}")
+                return name
+        return next((name for name in labels if request.get(name)), labels[0])
+
+    def _previous(self, request: Mapping[str, Any], study: Study) -> np.ndarray | None:
+        label = request.get("label")
+        return read_mask(str(label), study) if is_upload(label) else None
+
+
+def _points(request: Mapping[str, Any], key: str, study: Study) -> list[tuple[float, float, int]]:
+    """Return the clicks under `key` as i, j, k; a click without k is on the first frame."""
+    frames, rows, columns = study.shape
+    points = []
+    clicks = request.get(key) or []
+    for point in clicks if isinstance(clicks, list) else [clicks]:
+        try:
+            i, j, k = (*map(float, point), 0.0)[:3]
+        except (TypeError, ValueError) as error:
+            raise ImageError(f"'{key}' must be a list of clicks [i, j, k]; got {point}") from error
+        if not (0 <= i < columns and 0 <= j < rows and 0 <= k < frames):
+            raise ImageError(f"the click {point} is outside of {study.name} ({columns} x {rows} x {frames}, i x j x k)")
+        points.append((i, j, int(k)))
+    return points
+
+
+def _boxes(request: Mapping[str, Any], study: Study) -> dict[int, tuple[float, float, float, float]]:
+    """Return the box of each frame the region of interest reaches through."""
+    roi: Sequence[float] = request.get("roi") or ()
+    if not roi:
+        return {}
+    try:
+        i0, i1, j0, j1, k0, k1 = (*map(float, roi), 0.0, 0.0)[:6]
+        first, last = int(k0), int(k1)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError(f"'roi' must be i0, i1, j0, j1, k0, k1; got {roi}") from error
+    frames, rows, columns = study.shape
+    reached = range(max(0, first), min(frames, last + 1))
+    if not (reached and i1 > i0 and j1 > j0 and i1 >= 0 and j1 >= 0 and i0 < columns and j0 < rows):
+        raise ImageError(
+            f"the region {list(roi)} is empty or outside of {study.name} ({columns} x {rows} x {frames}, i x j x k)"
+        )
+    return dict.fromkeys(reached, (i0, j0, i1, j1))

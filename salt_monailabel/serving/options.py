@@ -1,0 +1,116 @@
+"""What `--conf` can set, with defaults that need no thought."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from salt_monailabel.adapters import AdapterConfig
+from salt_monailabel.models import BASES, WeightsError
+from salt_monailabel.models.precision import best_device
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the app; each is a `--conf NAME VALUE`.
+
+    Attributes
+    ----------
+    base : str
+        Base model: vessel_t (in the package), vit_b, vit_l or vit_h (downloaded).
+    weights : str
+        A checkpoint of that base, if it is not in its usual place.
+    labels : tuple of str
+        Structures to segment, comma-separated; the first has the value 1.
+    method : str
+        salt, lora, ssam, bias or full.
+    rank : float
+        SALT's r, as a share of all singular values.
+    lora_rank : int
+        Rank of the low-rank update.
+    input_size : int
+        Side of the model's input in pixels; 0 for the base's own.
+    device : str
+        auto, cpu, cuda, cuda:1, mps.
+    seconds : float
+        Time for one training; 0 for 20 s and 14 s more for each labelled image, up to 240 s.
+    threshold : float
+        Probability above which a pixel is vessel.
+    adapters : str
+        Folder of the adapter's versions; `adapters` in the studies folder by default.
+    """
+
+    base: str = "vessel_t"
+    weights: str = ""
+    labels: tuple[str, ...] = ("vessel",)
+    method: str = "salt"
+    rank: float = 0.5
+    lora_rank: int = 16
+    input_size: int = 0
+    device: str = "auto"
+    seconds: float = 0.0
+    threshold: float = 0.5
+    adapters: str = ""
+
+    @classmethod
+    def from_conf(cls, conf: Mapping[str, Any]) -> Options:
+        """Read MONAI Label's configuration; keys that are not ours are left to MONAI Label.
+
+        Raises
+        ------
+        ValueError
+            For a value that cannot be used; the message names it and what can.
+        """
+        values: dict[str, Any] = {}
+        for option in fields(cls):
+            if option.name not in conf:
+                continue
+            text = str(conf[option.name]).strip()
+            if option.name == "labels":
+                values["labels"] = tuple(name.strip() for name in text.split(",") if name.strip())
+                continue
+            kind: type = type(getattr(cls, option.name))
+            try:
+                values[option.name] = kind(text)
+            except ValueError as error:
+                raise ValueError(f"--conf {option.name} {text}: {kind.__name__} expected") from error
+        options = cls(**values)
+        if options.base not in BASES:
+            raise WeightsError(f"--conf base {options.base}: unknown base model; one of {', '.join(BASES)}")
+        if not options.labels or len(set(options.labels)) != len(options.labels):
+            raise ValueError(f"--conf labels {','.join(options.labels)}: distinct names expected, separated by commas")
+        if taken := {"foreground", "background"} & set(options.labels):
+            raise ValueError(f"--conf labels: {taken.pop()} names the clicks of a request and cannot be a label")
+        if not 0 < options.threshold < 1 or not 0 < options.rank <= 1:
+            raise ValueError("--conf threshold and rank must be above 0, threshold below 1 and rank at most 1")
+        if not 0 <= options.seconds < math.inf:
+            raise ValueError(f"--conf seconds {options.seconds}: 0 or more expected")
+        patch = BASES[options.base].architecture.patch
+        if options.input_size < 0 or options.input_size % patch:
+            raise ValueError(f"--conf input_size {options.input_size}: 0 or a multiple of {patch} expected")
+        best_device(options.device)
+        options.adapter_config()
+        return options
+
+    def adapter_config(self) -> AdapterConfig:
+        """Return the configuration of a new adapter."""
+        ranks = dict.fromkeys(("attention", "mlp", "neck"), self.rank)
+        return AdapterConfig(method=self.method, ranks=ranks, lora_rank=self.lora_rank)  # type: ignore[arg-type]
+
+    def budget(self, labelled: int) -> float:
+        """Return the seconds to train on so many labelled images."""
+        return self.seconds if self.seconds > 0 else min(240.0, 20.0 + 14.0 * labelled)
+
+    def store(self, studies: str, app_dir: str) -> Path:
+        """Return the folder of the adapter's versions.
+
+        It lies with the images that taught it, so that each study folder has its own; for a remote archive, with the
+        app.
+        """
+        if self.adapters:
+            return Path(self.adapters)
+        remote = studies.startswith(("http://", "https://"))
+        return Path(app_dir) / "model" / "adapters" if remote else Path(studies) / "adapters"

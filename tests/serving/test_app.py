@@ -1,0 +1,208 @@
+"""Automatic segmentation and editing, as a viewer asks for them."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from .viewer import Answer, Upload, Viewer, contents, drawing, geometry, nrrd, one_slice, png, read, serving
+
+IMAGE, VESSELS = drawing()
+OTHER = drawing(seed=8)[0]
+ROWS, COLUMNS = VESSELS.shape
+OBLIQUE = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("app") / "studies"
+
+
+@pytest.fixture(scope="module")
+def viewer(studies: Path) -> Iterator[Viewer]:
+    with serving(studies) as connected:
+        assert connected.put_image("one", png(IMAGE)).status_code == 200
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def automatic(viewer: Viewer) -> Answer:
+    return viewer.segment("salt", "one")
+
+
+@pytest.fixture(scope="module")
+def place(automatic: Answer) -> tuple[int, int]:
+    """Return i, j of a vessel pixel that is found, well inside the image."""
+    inner = np.zeros_like(VESSELS)
+    inner[20:-20, 20:-20] = True
+    row, column = np.argwhere(inner & VESSELS & (automatic.labels > 0))[0]
+    return int(column), int(row)
+
+
+def around(mask: np.ndarray, place: tuple[int, int]) -> int:
+    """Count the mask's pixels in a small square around i, j."""
+    i, j = place
+    return int((mask[j - 6 : j + 7, i - 6 : i + 7] > 0).sum())
+
+
+def test_info_offers_the_tasks_trainer_strategies_and_labels(viewer: Viewer) -> None:
+    info = viewer.info()
+    assert info["labels"] == ["vessel"]
+    assert {name: model["type"] for name, model in info["models"].items()} == {
+        "salt": "segmentation",
+        "salt_edit": "deepgrow",
+    }
+    assert all(model["labels"] == {"vessel": 1} and model["dimension"] == 2 for model in info["models"].values())
+    assert set(info["trainers"]) == {"salt"}
+    assert {"seconds", "learning_rate"} <= info["trainers"]["salt"]["config"].keys()
+    assert {"random", "first"} <= info["strategies"].keys()
+    assert info["adapter"] == "base"
+
+
+def test_an_upload_and_the_same_image_in_the_datastore_get_the_same_mask(viewer: Viewer, automatic: Answer) -> None:
+    uploaded = viewer.segment("salt", png(IMAGE))
+    assert np.array_equal(uploaded.labels, automatic.labels)
+    assert 0 < automatic.labels.mean() < 1
+    assert set(np.unique(automatic.labels)) == {0, 1}
+
+
+def test_an_image_of_a_session_gets_the_same_mask(viewer: Viewer, automatic: Answer) -> None:
+    session = viewer.send("PUT", "/session/", files={"files": png(IMAGE)}).json()["session_id"]
+    reply = viewer.send("POST", "/infer/salt", params={"session_id": session, "output": "image"})
+    assert reply.status_code == 200, reply.text
+    assert np.array_equal(np.squeeze(sitk.GetArrayFromImage(read(("mask.nrrd", reply.content)))), automatic.labels)
+
+
+def test_the_answer_says_which_version_drew_which_labels(automatic: Answer) -> None:
+    assert automatic.params["label_names"] == {"vessel": 1}
+    assert automatic.params["version"] == "base"
+    assert automatic.params["latencies"]["total"] > 0
+
+
+def test_the_output_asked_for_is_what_comes(viewer: Viewer, automatic: Answer) -> None:
+    file, facts = viewer.infer("salt", "one", output="image"), viewer.infer("salt", "one", output="json")
+    assert np.array_equal(np.squeeze(sitk.GetArrayFromImage(read(("mask.nrrd", file.content)))), automatic.labels)
+    assert facts.json()["label_names"] == {"vessel": 1}
+
+
+@pytest.mark.parametrize("extension", [".nrrd", ".nii.gz", ".png"])
+def test_the_format_asked_for_holds_the_same_mask(viewer: Viewer, automatic: Answer, extension: str) -> None:
+    reply = viewer.infer("salt", "one", output="image", result_extension=extension)
+    assert f'{extension}"' in reply.headers["content-disposition"]
+    mask = read((f"mask{extension}", reply.content))
+    assert np.array_equal(np.squeeze(sitk.GetArrayFromImage(mask)), automatic.labels)
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".xyz", "/../../mask.nrrd"])
+def test_a_format_that_would_harm_a_mask_is_refused(viewer: Viewer, extension: str) -> None:
+    reply = viewer.infer("salt", "one", output="image", result_extension=extension)
+    assert reply.status_code == 400
+    assert extension in reply.json()["detail"]
+    assert ".nrrd" in reply.json()["detail"]
+
+
+GRAY = IMAGE[..., 1]
+AS_SLICER_SENDS = {"spacing": (0.3, 0.3, 1.0), "origin": (10.0, -20.0, 5.0), "direction": OBLIQUE}
+
+
+@pytest.mark.parametrize(
+    "upload",
+    [
+        pytest.param(png(IMAGE), id="2D PNG"),
+        pytest.param(png(GRAY), id="2D gray PNG"),
+        pytest.param(nrrd(GRAY[None].astype(np.int16), **AS_SLICER_SENDS), id="one slice"),
+        pytest.param(nrrd(np.stack([GRAY, OTHER[..., 1]]), **AS_SLICER_SENDS), id="two frames"),
+    ],
+)
+def test_the_mask_has_the_geometry_of_its_image(viewer: Viewer, upload: Upload) -> None:
+    mask = viewer.segment("salt", upload).image
+    assert geometry(mask) == pytest.approx(geometry(read(upload)))
+    assert mask.GetPixelID() == sitk.sitkUInt8
+
+
+def test_each_frame_of_a_stack_is_segmented_as_if_it_came_alone(viewer: Viewer) -> None:
+    together = viewer.segment("salt", nrrd(np.stack([GRAY, OTHER[..., 1]]))).labels
+    alone = [viewer.segment("salt", png(frame)).labels for frame in (GRAY, OTHER[..., 1])]
+    assert np.array_equal(together, np.stack(alone))
+    assert not np.array_equal(*alone)
+
+
+def test_clicks_in_either_form_of_the_panel_mean_the_same(viewer: Viewer, place: tuple[int, int]) -> None:
+    click = [[*place, 0]]
+    deepgrow = viewer.segment("salt_edit", "one", foreground=click, background=[])
+    deepedit = viewer.segment("salt_edit", "one", vessel=click, background=[])
+    named = viewer.segment("salt_edit", "one", foreground=click, background=[], label="vessel")
+    assert np.array_equal(deepgrow.labels, deepedit.labels)
+    assert np.array_equal(deepgrow.labels, named.labels)
+
+
+def test_a_foreground_click_leaves_more_vessel_there_than_a_background_click(
+    viewer: Viewer, place: tuple[int, int], automatic: Answer
+) -> None:
+    added = viewer.segment("salt_edit", "one", foreground=[[*place, 0]], background=[])
+    removed = viewer.segment("salt_edit", "one", foreground=[], background=[[*place, 0]])
+    assert around(added.labels, place) > around(removed.labels, place)
+    assert around(removed.labels, place) < around(automatic.labels, place)
+    assert geometry(added.image) == geometry(automatic.image)
+
+
+def test_without_a_correction_editing_answers_as_automatic_segmentation_does(viewer: Viewer, automatic: Answer) -> None:
+    assert np.array_equal(viewer.segment("salt_edit", "one", foreground=[], background=[]).labels, automatic.labels)
+
+
+def test_nothing_changes_outside_the_region_of_interest(
+    viewer: Viewer, place: tuple[int, int], automatic: Answer
+) -> None:
+    i, j = place
+    roi = [i - 15, i + 15, j - 15, j + 15, 0, 0]
+    mask = viewer.segment("salt_edit", "one", foreground=[], background=[], roi=roi).labels
+    changed = np.argwhere(mask != automatic.labels)
+    assert len(changed)
+    assert np.abs(changed - (j, i)).max() <= 15
+
+
+def test_an_uploaded_mask_is_the_one_that_is_corrected(viewer: Viewer, place: tuple[int, int]) -> None:
+    drawn = np.zeros((ROWS, COLUMNS), bool)
+    drawn[40:60, 30:150] = True
+    kept = viewer.segment("salt_edit", "one", one_slice(drawn), label_name="vessel", foreground=[], background=[])
+    assert np.array_equal(kept.labels > 0, drawn)
+    corrected = viewer.segment("salt_edit", "one", one_slice(drawn), label_name="vessel", foreground=[[*place, 0]])
+    fresh = viewer.segment("salt_edit", "one", foreground=[[*place, 0]])
+    assert not np.array_equal(corrected.labels, fresh.labels)
+
+
+def test_frames_without_a_click_keep_the_uploaded_mask(viewer: Viewer, place: tuple[int, int]) -> None:
+    drawn = np.zeros((2, ROWS, COLUMNS), np.uint8)
+    drawn[:, 40:60, 30:150] = 1
+    stack = nrrd(np.stack([OTHER[..., 1], GRAY]))
+    mask = viewer.segment("salt_edit", stack, nrrd(drawn), label_name="vessel", foreground=[[*place, 1]]).labels
+    assert np.array_equal(mask[0], drawn[0])
+    assert not np.array_equal(mask[1], drawn[1])
+
+
+def test_asking_changes_nothing_in_the_store(viewer: Viewer, studies: Path) -> None:
+    before = contents(studies)
+    viewer.segment("salt", "one")
+    viewer.segment("salt_edit", "one", foreground=[[5, 5, 0]])
+    viewer.info()
+    assert contents(studies) == before
+
+
+def test_a_mask_that_finds_no_room_is_answered_507_and_leaves_no_file(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_room(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("salt_monailabel.serving.infer.write_mask", no_room)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    reply = viewer.infer("salt", "one")
+    assert reply.status_code == 507
+    assert "disk is full" in reply.json()["detail"]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,169 @@
+"""Images and labels in the datastore, as a viewer puts them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from salt_monailabel.imaging import read_mask, read_study
+
+from .viewer import Viewer, drawing, geometry, nrrd, one_slice, png, read, serving
+
+IMAGE, VESSELS = drawing(rows=96, columns=128)
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    return tmp_path / "studies"
+
+
+@pytest.fixture
+def viewer(studies: Path) -> Iterator[Viewer]:
+    """Connect to a server with two labels and one image."""
+    with serving(studies, labels="artery, vein") as connected:
+        assert connected.put_image("one", png(IMAGE)).json() == {"image": "one"}
+        yield connected
+
+
+def test_the_labels_of_the_configuration_are_offered_in_their_order(viewer: Viewer) -> None:
+    info = viewer.info()
+    assert info["labels"] == ["artery", "vein"]
+    assert info["models"]["salt"]["labels"] == {"artery": 1, "vein": 2}
+
+
+def test_several_labels_are_drawn_into_one_map_and_edited_one_by_one(viewer: Viewer) -> None:
+    drawn = viewer.segment("salt", "one")
+    assert drawn.params["label_names"] == {"artery": 1, "vein": 2}
+    assert set(np.unique(drawn.labels)) <= {0, 1, 2}
+    both = np.zeros((1, *VESSELS.shape), np.uint8)
+    both[:, 10:20], both[:, 40:60] = 1, 2
+    kept = viewer.segment("salt_edit", "one", nrrd(both), label_name="vein")
+    assert np.array_equal(kept.labels, (both[0] == 2).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.tif", "photo.bmp", "photo.nii.gz", "photo.nrrd"])
+def test_an_image_is_stored_under_its_name_and_comes_back(
+    viewer: Viewer, studies: Path, name: str, tmp_path: Path
+) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(IMAGE[..., 1]), str(tmp_path / name))
+    content = (tmp_path / name).read_bytes()
+    assert viewer.put_image("two", (name, content)).json() == {"image": "two"}
+    stored = studies / name.replace("photo", "two")
+    assert stored.read_bytes() == content
+    assert viewer.send("GET", "/datastore/image", params={"image": "two"}).content == content
+    assert viewer.status()["total"] == 2
+
+
+def test_a_label_of_one_slice_is_stored_with_the_geometry_of_its_flat_image(viewer: Viewer, studies: Path) -> None:
+    reply = viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    assert reply.json() == {"image": "one", "label": "one"}
+    stored = sitk.ReadImage(str(studies / "labels" / "final" / "one.nrrd"))
+    assert geometry(stored) == geometry(read(png(IMAGE)))
+    assert np.array_equal(sitk.GetArrayFromImage(stored) > 0, VESSELS)
+    assert viewer.status()["completed"] == 1
+
+
+def test_segments_get_the_values_of_the_labels_of_their_names(viewer: Viewer, studies: Path) -> None:
+    segments = np.zeros((1, *VESSELS.shape), np.uint8)
+    segments[:, 10:20], segments[:, 30:50], segments[:, 60:70] = 1, 5, 9
+    # The panel numbers segments by their order on the screen; a value it does not list is no segment.
+    viewer.put_label("one", nrrd(segments), [{"name": "vein", "idx": 1}, {"name": "artery", "idx": 5}])
+    study = read_study(studies / "one.png")
+    stored = read_mask(studies / "labels" / "final" / "one.nrrd", study)
+    assert np.array_equal(stored == 2, segments == 1)
+    assert np.array_equal(stored == 1, segments == 5)
+
+
+def test_a_label_without_names_keeps_its_values(viewer: Viewer, studies: Path) -> None:
+    values = np.zeros((1, *VESSELS.shape), np.uint8)
+    values[:, 10:20], values[:, 30:50] = 1, 2
+    assert viewer.put_label("one", nrrd(values), []).status_code == 200
+    stored = read_mask(studies / "labels" / "final" / "one.nrrd", read_study(studies / "one.png"))
+    assert np.array_equal(stored, values)
+
+
+def test_a_mask_of_0_and_255_is_the_segment_its_name_says(viewer: Viewer, studies: Path) -> None:
+    reply = viewer.put_label("one", nrrd(255 * VESSELS[None].astype(np.uint8)), [{"name": "vein", "idx": 255}])
+    assert reply.status_code == 200, reply.text
+    stored = read_mask(studies / "labels" / "final" / "one.nrrd", read_study(studies / "one.png"))
+    assert np.array_equal(stored[0] == 2, VESSELS)
+
+
+def test_high_values_beside_low_ones_are_segments_of_their_own(viewer: Viewer, studies: Path) -> None:
+    segments = np.zeros((1, *VESSELS.shape), np.uint8)
+    segments[:, 10:20], segments[:, 30:50] = 1, 200
+    viewer.put_label("one", nrrd(segments), [{"name": "artery", "idx": 1}, {"name": "vein", "idx": 200}])
+    stored = read_mask(studies / "labels" / "final" / "one.nrrd", read_study(studies / "one.png"))
+    assert np.array_equal(stored == 1, segments == 1)
+    assert np.array_equal(stored == 2, segments == 200)
+
+
+def test_whoever_may_read_an_image_may_read_its_label(viewer: Viewer, studies: Path) -> None:
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    image, label = studies / "one.png", studies / "labels" / "final" / "one.nrrd"
+    assert image.stat().st_mode & ~label.stat().st_mode == 0
+
+
+def test_a_corrected_label_replaces_the_one_before(viewer: Viewer, studies: Path) -> None:
+    for mask in (VESSELS, np.roll(VESSELS, 5)):
+        viewer.put_label("one", one_slice(mask), [{"name": "artery", "idx": 1}])
+    stored = read_mask(studies / "labels" / "final" / "one.nrrd", read_study(studies / "one.png"))
+    assert np.array_equal(stored[0] > 0, np.roll(VESSELS, 5))
+    assert viewer.status()["completed"] == 1
+
+
+def test_sending_an_image_again_keeps_its_label(viewer: Viewer, studies: Path) -> None:
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    for upload in (png(IMAGE), nrrd(IMAGE[..., 1])):
+        assert viewer.put_image("one", upload).status_code == 200
+        assert viewer.status() == {"total": 1, "completed": 1, "label_tags": {"final": 1}}
+    # Two files of one name would be one image to the datastore, and no one knows which.
+    assert [path.name for path in studies.glob("one.*")] == ["one.nrrd"]
+
+
+@pytest.mark.parametrize("strategy", ["random", "first"])
+def test_the_next_sample_has_no_label_yet_until_none_is_left(viewer: Viewer, strategy: str) -> None:
+    viewer.put_image("two", png(np.roll(IMAGE, 9, axis=0)))
+    for given in range(2):
+        sample = viewer.next_sample(strategy).json()
+        assert Path(sample["path"]).is_file()
+        assert viewer.put_label(sample["id"], one_slice(VESSELS), [{"name": "vein", "idx": 1}]).status_code == 200
+        assert viewer.status()["completed"] == given + 1
+    assert viewer.next_sample(strategy).json() == {}
+
+
+@pytest.mark.parametrize("strategy", ["random", "first"])
+def test_the_only_image_left_can_be_asked_for_again_at_once(viewer: Viewer, strategy: str) -> None:
+    replies = [viewer.next_sample(strategy) for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [200] * 3
+    assert {reply.json()["id"] for reply in replies} == {"one"}
+
+
+def test_a_proposal_can_be_kept_as_an_original_label(viewer: Viewer, studies: Path) -> None:
+    reply = viewer.infer("salt", "one", output="json", save_label=True)
+    assert reply.status_code == 200, reply.text
+    assert viewer.status()["label_tags"] == {"original": 1}
+    proposal = read_mask(studies / "labels" / "original" / "one.nrrd", read_study(studies / "one.png"))
+    assert np.array_equal(proposal[0], viewer.segment("salt", "one").labels)
+
+
+def test_a_removed_image_takes_its_label_along(viewer: Viewer, studies: Path) -> None:
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "vein", "idx": 1}])
+    assert viewer.send("DELETE", "/datastore/image", params={"id": "one"}).status_code == 200
+    assert viewer.status() == {"total": 0, "completed": 0, "label_tags": {}}
+    assert not (studies / "one.png").exists()
+    assert not (studies / "labels" / "final" / "one.nrrd").exists()
+
+
+def test_files_laid_into_the_folder_are_found_at_the_start(studies: Path) -> None:
+    (studies / "labels" / "final").mkdir(parents=True)
+    (studies / "laid.png").write_bytes(png(IMAGE)[1])
+    (studies / "labels" / "final" / "laid.nrrd").write_bytes(one_slice(VESSELS)[1])
+    (studies / "waiting.bmp").write_bytes(b"to be looked at when it is asked for")
+    with serving(studies) as viewer:
+        assert viewer.status() == {"total": 2, "completed": 1, "label_tags": {"final": 1}}
+        assert viewer.next_sample("first").json()["id"] == "waiting"

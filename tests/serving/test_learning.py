@@ -1,0 +1,198 @@
+"""Training on the labels of the store: a version is published, and the next answer uses it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from salt_monailabel.adapters import read_card
+from salt_monailabel.versions import VersionStore
+
+from .viewer import Answer, Viewer, contents, drawing, one_slice, png, serving
+
+IMAGE, VESSELS = drawing(rows=128, columns=128)
+# No model finds a frame of its own accord: an answer that does not change has not learned.
+TAUGHT = np.pad(np.zeros((88, 88), bool), 20, constant_values=True)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a server said and did before, in and after one training."""
+
+    studies: Path
+    info_before: dict[str, Any]
+    before: Answer
+    stats: dict[str, Any]
+    info_after: dict[str, Any]
+    after: Answer
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Lesson:
+    """Train on one good label while another is damaged."""
+    studies = tmp_path_factory.mktemp("learning") / "studies"
+    with serving(studies) as viewer:
+        for name in ("good", "spoilt"):
+            viewer.put_image(name, png(IMAGE))
+            viewer.put_label(name, one_slice(TAUGHT))
+        damage(studies / "labels" / "final" / "spoilt.nrrd")
+        info_before, before = viewer.info(), viewer.segment("salt", "good")
+        reply = viewer.train(seconds=2, learning_rate=0.01)
+        assert reply.status_code == 200, reply.text
+        return Lesson(studies, info_before, before, reply.json(), viewer.info(), viewer.segment("salt", "good"))
+
+
+@pytest.fixture
+def copy(lesson: Lesson, tmp_path: Path) -> Path:
+    """Return a copy of the taught studies, to be spoilt."""
+    return shutil.copytree(lesson.studies, tmp_path / "studies")
+
+
+def damage(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def test_a_version_is_published_with_its_card(lesson: Lesson) -> None:
+    store = VersionStore(lesson.studies / "adapters")
+    assert (store.versions(), store.current()) == (["0001"], "0001")
+    card = read_card(store.path("0001"))
+    assert (card["base"], card["labels"], card["version"], card["parent"]) == ("vessel_t", ["vessel"], "0001", None)
+    assert card["training"]["images"] == 1
+    assert card["training"]["steps"] >= 1
+    assert json.loads((store.folder / "0001.json").read_text()) == card
+
+
+def test_whoever_may_read_a_card_may_read_its_version(lesson: Lesson) -> None:
+    card, version = (lesson.studies / "adapters" / f"0001.{extension}" for extension in ("json", "safetensors"))
+    assert card.stat().st_mode & ~version.stat().st_mode == 0
+
+
+def test_the_stats_show_epochs_losses_and_dice(lesson: Lesson) -> None:
+    stats = lesson.stats
+    assert stats["epoch"] == stats["total_epochs"]
+    assert len(stats["losses"]) == len(stats["dices"]) >= 1
+    assert all(loss > 0 for loss in stats["losses"])
+    assert stats["best_metric"] == max(stats["dices"])
+    assert 0 <= stats["train_dice"] <= 1
+    assert (stats["version"], stats["images"]) == ("0001", 1)
+    assert stats["total_time"].count(":") == 2
+
+
+def test_info_shows_the_stats_and_the_version_in_use(lesson: Lesson) -> None:
+    assert (lesson.info_before["adapter"], lesson.info_before["train_stats"]) == ("base", {"salt": {}})
+    assert (lesson.info_after["adapter"], lesson.info_after["train_stats"]) == ("0001", {"salt": lesson.stats})
+
+
+def test_the_next_answer_comes_from_the_new_version_without_a_restart(lesson: Lesson) -> None:
+    assert (lesson.before.params["version"], lesson.after.params["version"]) == ("base", "0001")
+    assert not np.array_equal(lesson.before.labels, lesson.after.labels)
+
+
+def test_a_damaged_label_is_named_and_left_out(lesson: Lesson) -> None:
+    assert len(lesson.stats["skipped"]) == 1
+    assert "spoilt" in lesson.stats["skipped"][0]
+
+
+def test_a_restarted_server_draws_what_the_one_before_drew(copy: Path, lesson: Lesson) -> None:
+    with serving(copy) as viewer:
+        again = viewer.segment("salt", "good")
+    assert again.params["version"] == "0001"
+    assert np.array_equal(again.labels, lesson.after.labels)
+
+
+def test_editing_uses_the_new_version_too(copy: Path) -> None:
+    with serving(copy) as viewer:
+        assert viewer.segment("salt_edit", "good", foreground=[[5, 5, 0]]).params["version"] == "0001"
+
+
+@pytest.mark.parametrize(
+    ("conf", "words"),
+    [({"labels": "artery,vein"}, ("vessel", "artery", "vein")), ({"base": "vit_b"}, ("vessel_t", "vit_b"))],
+)
+def test_an_adapter_of_other_labels_or_another_base_is_answered_503(
+    copy: Path, conf: dict[str, str], words: tuple[str, ...]
+) -> None:
+    with serving(copy, **conf) as viewer:
+        reply = viewer.infer("salt", "good")
+    assert reply.status_code == 503
+    assert [word for word in (*words, "--conf adapters") if word not in reply.json()["detail"]] == []
+
+
+def test_a_truncated_adapter_is_answered_503_and_changes_nothing(copy: Path) -> None:
+    damage(copy / "adapters" / "0001.safetensors")
+    before = contents(copy)
+    with serving(copy) as viewer:
+        reply = viewer.infer("salt", "good")
+        assert viewer.info()["adapter"] == "0001"
+    assert reply.status_code == 503
+    assert "0001.safetensors" in reply.json()["detail"]
+    assert "earlier version" in reply.json()["detail"]
+    assert contents(copy) == before
+
+
+def test_a_version_that_cannot_be_published_leaves_the_one_before_in_use(
+    copy: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with serving(copy) as viewer:
+        monkeypatch.setattr("salt_monailabel.versions.store.save", no_room)
+        reply = viewer.train(seconds=0.1)
+        monkeypatch.undo()
+        assert reply.status_code == 507
+        assert "disk is full" in reply.json()["detail"]
+        again = viewer.segment("salt", "good")
+    assert again.params["version"] == "0001"
+    assert np.array_equal(again.labels, lesson.after.labels)
+    assert VersionStore(copy / "adapters").versions() == ["0001"]
+
+
+def test_training_goes_on_from_the_version_in_use(copy: Path) -> None:
+    with serving(copy) as viewer:
+        stats = viewer.train(seconds=0.1).json()
+    assert stats["version"] == "0002"
+    assert read_card(copy / "adapters" / "0002.safetensors")["parent"] == "0001"
+
+
+def test_without_a_label_training_says_what_is_missing(tmp_path: Path) -> None:
+    with serving(tmp_path / "studies") as viewer:
+        viewer.put_image("one", png(IMAGE))
+        assert_nothing_learned(viewer, tmp_path / "studies", "submit a label first")
+
+
+def test_with_damaged_labels_alone_training_names_them(tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    with serving(studies) as viewer:
+        viewer.put_image("one", png(IMAGE))
+        viewer.put_label("one", one_slice(VESSELS))
+        damage(studies / "labels" / "final" / "one.nrrd")
+        assert_nothing_learned(viewer, studies, "one.nrrd")
+
+
+@pytest.mark.parametrize("asked", [{"seconds": "long"}, {"seconds": -1}, {"learning_rate": "fast"}])
+def test_a_budget_that_cannot_be_meant_is_refused(tmp_path: Path, asked: dict[str, object]) -> None:
+    studies = tmp_path / "studies"
+    with serving(studies) as viewer:
+        viewer.put_image("one", png(IMAGE))
+        viewer.put_label("one", one_slice(VESSELS))
+        reply = viewer.train(**asked)
+    assert reply.status_code == 400
+    assert next(iter(asked)) in reply.json()["detail"]
+    assert VersionStore(studies / "adapters").current() is None
+
+
+def assert_nothing_learned(viewer: Viewer, studies: Path, reason: str) -> None:
+    reply = viewer.train(seconds=0.1)
+    assert reply.status_code == 400
+    assert "no labelled image" in reply.json()["detail"]
+    assert reason in reply.json()["detail"]
+    assert VersionStore(studies / "adapters").current() is None

@@ -1,0 +1,119 @@
+"""The settings of the app, as `--conf` gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from salt_monailabel.models import BASES, WeightsError
+from salt_monailabel.serving.options import Options
+
+
+def test_no_setting_at_all_gives_the_shipped_base_and_one_label() -> None:
+    options = Options.from_conf({})
+    assert options == Options()
+    assert (options.base, options.labels, options.method, options.device) == ("vessel_t", ("vessel",), "salt", "auto")
+    assert 0 < options.threshold < 1
+    assert 0 < options.rank <= 1
+
+
+def test_every_option_is_read_from_text() -> None:
+    conf = {
+        "base": "vit_b",
+        "weights": "/w/sam.pth",
+        "labels": " artery, vein ,",
+        "method": "lora",
+        "rank": "0.25",
+        "lora_rank": "8",
+        "input_size": "512",
+        "device": "cpu",
+        "seconds": "30",
+        "threshold": "0.4",
+        "adapters": "/a",
+    }
+    assert Options.from_conf(conf) == Options(
+        base="vit_b",
+        weights="/w/sam.pth",
+        labels=("artery", "vein"),
+        method="lora",
+        rank=0.25,
+        lora_rank=8,
+        input_size=512,
+        device="cpu",
+        seconds=30.0,
+        threshold=0.4,
+        adapters="/a",
+    )
+
+
+def test_settings_of_monai_label_itself_are_left_alone() -> None:
+    assert Options.from_conf({"models": "all", "server_mode": "true"}) == Options()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("base", "vit_x", "vessel_t, vit_b"),
+        ("method", "dora", "salt, lora"),
+        ("labels", "", "names"),
+        ("labels", " , ", "names"),
+        ("labels", "artery,artery", "distinct"),
+        ("rank", "half", "float"),
+        ("rank", "0", "above 0"),
+        ("rank", "1.5", "at most 1"),
+        ("rank", "nan", "above 0"),
+        ("lora_rank", "0", "at least 1"),
+        ("lora_rank", "2.5", "int"),
+        ("threshold", "0", "above 0"),
+        ("threshold", "1", "below 1"),
+        ("threshold", "-0.5", "above 0"),
+        ("seconds", "soon", "float"),
+        ("seconds", "-5", "0"),
+        ("seconds", "nan", "0"),
+        ("input_size", "big", "int"),
+        ("input_size", "100", "multiple of"),
+        ("input_size", "-256", "multiple of"),
+        ("device", "toaster", "auto"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_with_what_can(name: str, value: str, remedy: str) -> None:
+    with pytest.raises((ValueError, WeightsError)) as refusal:
+        Options.from_conf({name: value})
+    message = str(refusal.value)
+    assert name in message
+    assert remedy in message
+
+
+def test_the_refusal_of_a_base_lists_every_base() -> None:
+    with pytest.raises(WeightsError) as refusal:
+        Options.from_conf({"base": "sam3"})
+    assert all(name in str(refusal.value) for name in ("sam3", *BASES))
+
+
+def test_a_new_adapter_has_the_method_and_ranks_asked_for() -> None:
+    config = Options.from_conf({"method": "salt", "rank": "0.25", "lora_rank": "4"}).adapter_config()
+    assert (config.method, config.lora_rank) == ("salt", 4)
+    assert set(config.ranks.values()) == {0.25}
+
+
+def test_the_time_to_train_grows_with_the_labels_to_an_end_unless_it_is_given() -> None:
+    automatic = Options()
+    assert 0 < automatic.budget(1) < automatic.budget(4) < automatic.budget(1000)
+    assert automatic.budget(1000) == automatic.budget(2000)
+    assert Options(seconds=7.0).budget(1) == Options(seconds=7.0).budget(1000) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("adapters", "studies", "folder"),
+    [
+        ("", "/studies", "/studies/adapters"),
+        ("", "https://archive/dicomweb", "/app/model/adapters"),
+        ("/elsewhere", "/studies", "/elsewhere"),
+        ("/elsewhere", "http://archive", "/elsewhere"),
+    ],
+)
+def test_versions_lie_with_the_studies_unless_those_are_remote_or_a_folder_is_given(
+    adapters: str, studies: str, folder: str
+) -> None:
+    assert Options(adapters=adapters).store(studies, "/app") == Path(folder)
