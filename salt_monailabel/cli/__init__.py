@@ -1,0 +1,5 @@
+"""The `salt` command."""
+
+from .main import app
+
+__all__ = ["app"]

@@ -1,0 +1,5 @@
+"""`python -m salt_monailabel.cli`."""
+
+from .main import app
+
+app()

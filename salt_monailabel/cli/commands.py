@@ -1,0 +1,174 @@
+"""What `salt predict`, `evaluate`, `train` and `pretrain` do, with progress for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    track,
+)
+from rich.table import Table
+
+from salt_monailabel.adapters import Adapter, save
+from salt_monailabel.imaging import ImageError, overlay, read_study, to_rgb, write_mask
+from salt_monailabel.inference import Predictor, adapted_model, card_of
+from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
+from salt_monailabel.models.precision import best_device
+from salt_monailabel.training import (
+    FitConfig,
+    Score,
+    TrainingError,
+    evaluate,
+    fit,
+    mean_score,
+    read_cases,
+    read_labelled,
+)
+from salt_monailabel.training.fit import Progress as Step
+from salt_monailabel.training.pretrain import PretrainConfig, PretrainProgress, export
+from salt_monailabel.training.pretrain import pretrain as run_pretraining
+
+
+@contextmanager
+def explained(console: Console) -> Iterator[None]:
+    """Print an error the library explains as one line, and exit with 1."""
+    try:
+        yield
+    except (ValueError, WeightsError, TrainingError, OSError) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from error
+
+
+def load_predictor(adapter: Path | None, base: str, weights: Path | None, device: str, threshold: float) -> Predictor:
+    """Load an adapted model, or the base alone."""
+    model = load_base(base, weights=weights) if adapter is None else adapted_model(adapter, weights).merge()
+    assert isinstance(model, VesselSam)
+    return Predictor(model, best_device(device), threshold=threshold)
+
+
+def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, console: Console) -> None:
+    """Write NAME.nrrd and NAME.png (of the first frame) for each image; a bad one is named and left out."""
+    names = [path.stem for path in images]
+    if clash := next((path for path in images if names.count(path.stem) > 1), None):
+        raise ImageError(f"several images would be written as {clash.stem}.nrrd; segment them into different folders")
+    out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for path in track(images, "segmenting", console=console):
+        try:
+            study = read_study(path)
+        except ImageError as error:
+            console.print(str(error), style="red", markup=False, highlight=False)
+            failed += 1
+            continue
+        masks = []
+        for pixels in study.pixels:
+            embedded = predictor.embed(pixels)
+            masks.append(predictor.label_map([predictor.segment(embedded, name) for name in predictor.model.labels]))
+        write_mask(np.stack(masks), study, out / f"{path.stem}.nrrd")
+        Image.fromarray(overlay(to_rgb(study.pixels[0]), masks[0])).save(out / f"{path.stem}.png")
+    console.print(f"{len(images) - failed} mask(s) and overlay(s) in {out}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def evaluate_dataset(
+    predictor: Predictor, dataset: Path, split: str, label: str, limit: int | None, out: Path | None, console: Console
+) -> None:
+    """Print the scores of each image and their mean."""
+    cases = read_cases(dataset, split)[:limit]
+    predictor.model.label_prompts.index(label)
+    scores = list(track(evaluate(predictor, cases, label), "scoring", total=len(cases), console=console))
+    mean = mean_score(scores)
+    table = Table("image", "Dice", "clDice", "HD95 (pixels)", "Dice, full frame", title=f"{dataset.name}, {split}")
+    for row in (*scores, mean):
+        figures = (f"{row.dice:.4f}", f"{row.cl_dice:.4f}", f"{row.hd95:.1f}", f"{row.dice_full_frame:.4f}")
+        table.add_row(row.name, *figures, end_section=row is scores[-1])
+    console.print(table)
+    if out:
+        out.write_text(json.dumps(_as_json(scores, mean), indent=1) + "\n")
+
+
+def train_adapter(
+    adapter: Adapter,
+    base: str,
+    dataset: Path,
+    split: str,
+    limit: int | None,
+    config: FitConfig,
+    device: str,
+    out: Path,
+    console: Console,
+) -> None:
+    """Train an adapter on a split, show its parts and progress, and write it."""
+    model = adapter.model
+    assert isinstance(model, VesselSam)
+    cases = read_cases(dataset, split)[:limit]
+    frames = [f for case in cases for f in read_labelled(str(case.image), str(case.mask), len(model.labels))]
+    model.to(best_device(device))
+    _print_parameters(adapter, console)
+    with _bar(console) as bar:
+        task = bar.add_task("training", total=100)
+
+        def on_step(step: Step) -> None:
+            text = f"step {step.step}  loss {step.loss:.3f}  Dice {step.dice:.3f}"
+            bar.update(task, completed=100 * step.share, description=text)
+
+        history = fit(adapter, frames, config, on_step)
+    training = {"dataset": dataset.name, "split": split, "images": len(cases), "steps": len(history)}
+    save(adapter, out, {**card_of(base, model), "training": {**training, "seconds": round(history[-1].seconds, 1)}})
+    console.print(f"{len(history)} steps on {len(cases)} image(s); adapter written to {out}")
+
+
+def pretrain_base(base: str, config: PretrainConfig, device: str, out: Path, console: Console) -> None:
+    """Train an architecture from nothing and export it."""
+    if base not in BASES:
+        raise WeightsError(f"unknown base model '{base}'; one of {', '.join(BASES)}")
+    torch.manual_seed(config.seed)
+    model = VesselSam(BASES[base].architecture)
+    target = best_device(device)
+    with _bar(console) as bar:
+        task = bar.add_task("pretraining", total=config.steps)
+
+        def on_step(step: PretrainProgress) -> None:
+            text = f"loss {step.loss:.3f}  Dice {step.dice:.3f}"
+            bar.update(task, completed=step.step, description=text)
+
+        run_pretraining(model, config, target, out.with_suffix(".pt"), on_step)
+    card = {"base": base, "labels": list(model.labels), "data": "drawn by imaging/synthetic.py; no real image was seen"}
+    export(out.with_suffix(".pt"), out, {**card, "device": target.type, "torch": torch.__version__})
+    console.print(f"weights written to {out}")
+
+
+def _print_parameters(adapter: Adapter, console: Console) -> None:
+    parts = adapter.trainable_parameters()
+    total = sum(parameter.numel() for parameter in adapter.model.parameters())
+    table = Table("part", "trained parameters", title=f"{adapter.config.method} adapter")
+    for part, count in parts.items():
+        table.add_row(part, f"{count:,}")
+    trained = sum(parts.values())
+    table.add_row("all", f"{trained:,} ({100 * trained / total:.2f} %)")
+    console.print(table)
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console)
+
+
+def _as_json(scores: Sequence[Score], mean: Score) -> dict[str, object]:
+    return {"mean": asdict(mean), "images": [asdict(score) for score in scores]}

@@ -1,0 +1,174 @@
+"""The commands; what each does lives in the library. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help="""Outline vessels with a SALT-adapted Segment Anything model that learns from corrections.
+
+    First steps: [bold]salt demo[/bold] shows the whole loop in a few minutes; [bold]salt serve FOLDER[/bold] starts
+    the server for 3D Slicer; [bold]salt doctor[/bold] says what is wrong if something is.""",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+AdapterFile = Annotated[Path | None, typer.Option(help="An adapter (.safetensors); the base alone by default.")]
+BaseName = Annotated[str, typer.Option(help="Base model: vessel_t, vit_b, vit_l or vit_h.")]
+Weights = Annotated[Path | None, typer.Option(help="A checkpoint of the base, if not in its usual place.")]
+Threshold = Annotated[float, typer.Option(min=0.01, max=0.99, help="Probability above which a pixel is vessel.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the report and its pictures.")] = Path("salt-demo"),
+    seconds: Annotated[float, typer.Option(min=1, help="Time of each of the two updates.")] = 25.0,
+) -> None:
+    """Show the whole loop, offline: serve, segment, correct, learn, segment again.
+
+    Draws images of a kind the model has never seen, starts the real server on them, plays the radiologist, prints how
+    the masks improved and writes one page with the pictures.
+    """
+    from .demo import run_demo
+
+    run_demo(out, seconds, console)
+
+
+@app.command()
+def serve(
+    studies: Annotated[Path, typer.Argument(help="Folder with the images; made if it does not exist.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all, unencrypted and open.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    conf: Annotated[
+        list[str] | None,
+        typer.Option(help="Settings NAME=VALUE, e.g. labels=artery,vein, base=vit_b, device=cuda, seconds=30."),
+    ] = None,
+) -> None:
+    """Start the server for 3D Slicer.
+
+    In Slicer, open the module MONAILabel, paste the address printed here, and press the round arrow.
+    """
+    from salt_monailabel.serving.launch import start_server
+
+    pairs = [tuple(setting.split("=", 1)) for setting in conf or []]
+    if any(len(pair) != 2 for pair in pairs):
+        raise typer.BadParameter("settings are NAME=VALUE, such as --conf labels=artery,vein")
+    console.print(f"Address for Slicer: [bold]http://{host}:{port}[/bold]   images: {studies}   stop with Ctrl+C")
+    start_server(studies, host, port, [(name, value) for name, value in pairs])
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks (.nrrd) and overlays (.png).")],
+    adapter: AdapterFile = None,
+    base: BaseName = "vessel_t",
+    weights: Weights = None,
+    device: Device = "auto",
+    threshold: Threshold = 0.5,
+) -> None:
+    """Segment images: a mask with the image's geometry and an overlay to look at, for each."""
+    from .commands import explained, load_predictor, predict_images
+
+    with explained(console):
+        predict_images(images, out, load_predictor(adapter, base, weights, device, threshold), console)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Folder with images/, masks/ and data_split.csv (imgs,split).")],
+    split: Annotated[str, typer.Option(help="Which images.")] = "test",
+    label: Annotated[str, typer.Option(help="Which label.")] = "vessel",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    adapter: AdapterFile = None,
+    base: BaseName = "vessel_t",
+    weights: Weights = None,
+    device: Device = "auto",
+    threshold: Threshold = 0.5,
+    out: Annotated[Path | None, typer.Option(help="Write the scores as JSON.")] = None,
+) -> None:
+    """Score a model on a data set: Dice, clDice and HD95, in the field of view where fov/ has one."""
+    from .commands import evaluate_dataset, explained, load_predictor
+
+    with explained(console):
+        predictor = load_predictor(adapter, base, weights, device, threshold)
+        evaluate_dataset(predictor, dataset, split, label, limit, out, console)
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Folder with images/, masks/ and data_split.csv (imgs,split).")],
+    out: Annotated[Path, typer.Option(help="The adapter to write (.safetensors).")],
+    split: Annotated[str, typer.Option(help="Which images.")] = "train",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    labels: Annotated[str, typer.Option(help="Names of the mask's values from 1, comma-separated.")] = "vessel",
+    method: Annotated[str, typer.Option(help="salt, lora, ssam, bias or full.")] = "salt",
+    rank: Annotated[float, typer.Option(help="SALT's r as a share of all singular values.")] = 0.5,
+    lora_rank: Annotated[int, typer.Option(help="Rank of the low-rank update.")] = 16,
+    seconds: Annotated[float, typer.Option(min=1, help="Time to train.")] = 240.0,
+    learning_rate: Annotated[float, typer.Option(help="AdamW's learning rate.")] = 2e-3,
+    clip: Annotated[
+        str | None, typer.Option(help="Start label prompts from this CLIP model (folder or hub name).")
+    ] = None,
+    base: BaseName = "vessel_t",
+    weights: Weights = None,
+    device: Device = "auto",
+) -> None:
+    """Adapt a base to a data set and write the adapter."""
+    from salt_monailabel.adapters import AdapterConfig
+    from salt_monailabel.inference import fresh_adapter
+    from salt_monailabel.models.clip import embed_labels
+    from salt_monailabel.training import FitConfig
+
+    from .commands import explained, train_adapter
+
+    names = [name.strip() for name in labels.split(",")]
+    with explained(console):
+        ranks = dict.fromkeys(("attention", "mlp", "neck"), rank)
+        config = AdapterConfig(method=method, ranks=ranks, lora_rank=lora_rank)  # type: ignore[arg-type]
+        text = embed_labels(names, clip) if clip else None
+        handle = fresh_adapter(base, names, config, weights=weights, text_embeddings=text)
+        budget = FitConfig(seconds=seconds, learning_rate=learning_rate)
+        train_adapter(handle, base, dataset, split, limit, budget, device, out, console)
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(help="The weights to write (.safetensors), with a card beside them.")],
+    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 4200,
+    base: Annotated[str, typer.Option(help="Architecture to train.")] = "vessel_t",
+    seed: Annotated[int, typer.Option(help="Of the weights and of the drawn images.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw images.")] = 1,
+    device: Device = "auto",
+) -> None:
+    """Train a base from nothing on drawn vessels. Resumes where it was stopped, from OUT.pt."""
+    from salt_monailabel.training.pretrain import PretrainConfig
+
+    from .commands import explained, pretrain_base
+
+    with explained(console):
+        pretrain_base(base, PretrainConfig(steps=steps, seed=seed, workers=workers), device, out, console)
+
+
+@app.command()
+def doctor() -> None:
+    """Check Python, torch, devices, versions that clash, weights and disk; each with its remedy."""
+    from .doctor import examine
+
+    findings = examine()
+    table = Table("", "what", "found", "remedy", title="salt doctor")
+    for finding in findings:
+        table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.found, finding.remedy)
+    console.print(table)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)

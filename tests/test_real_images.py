@@ -1,0 +1,67 @@
+"""Recordings of real devices, where there are some on this computer: they may not be shipped with the tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from salt_monailabel.imaging import read_mask, read_study, write_mask
+from salt_monailabel.inference import Predictor
+from salt_monailabel.models import load_base
+from salt_monailabel.training import evaluate, read_cases
+
+DATA = Path(os.environ.get("SALT_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data")
+
+
+def existing(name: str) -> Path:
+    """Return a file or folder of the real images, or skip the test."""
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"there is no {path}; set SALT_DATA to a folder that has {name}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("rca_cine_96f.dcm", (96, 512, 512)),
+        ("wg04_xa1_uncompressed.dcm", (1, 1024, 1024)),
+        ("wg04_xa1_rle.dcm", (1, 1024, 1024)),
+        ("wg04_xa1_jpeg_lossless.dcm", (1, 1024, 1024)),
+    ],
+)
+def test_an_angiogram_of_an_x_ray_system_is_read(name: str, shape: tuple[int, int, int]) -> None:
+    study = read_study(existing(f"XA/{name}"))
+    assert study.shape == shape
+    assert study.pixels.shape[-1] == 1
+    assert all((frame != frame.flat[0]).any() for frame in study.pixels)
+
+
+@pytest.mark.parametrize("compression", ["rle", "jpeg_lossless"])
+def test_a_compressed_angiogram_holds_the_same_pixels_at_the_same_place(compression: str) -> None:
+    plain, packed = (read_study(existing(f"XA/wg04_xa1_{name}.dcm")) for name in ("uncompressed", compression))
+    assert np.array_equal(packed.pixels, plain.pixels)
+    assert packed.reference.GetSpacing() == plain.reference.GetSpacing()
+
+
+def test_a_mask_on_a_cine_has_its_geometry(tmp_path: Path) -> None:
+    study = read_study(existing("XA/rca_cine_96f.dcm"))
+    mask = (study.pixels[..., 0] < 60).astype(np.uint8)
+    write_mask(mask, study, tmp_path / "mask.nrrd")
+    written = sitk.ReadImage(str(tmp_path / "mask.nrrd"))
+    assert written.GetSize() == study.reference.GetSize()
+    assert written.GetSpacing() == pytest.approx(study.reference.GetSpacing())
+    assert written.GetOrigin() == pytest.approx(study.reference.GetOrigin())
+    assert written.GetDirection() == pytest.approx(study.reference.GetDirection())
+    assert np.array_equal(read_mask(tmp_path / "mask.nrrd", study), mask)
+
+
+def test_the_shipped_base_segments_a_retina_it_has_never_seen() -> None:
+    case = read_cases(existing("DRIVE"), "val")[0]
+    assert case.fov is not None
+    (score,) = evaluate(Predictor(load_base("vessel_t")), [case], "vessel")
+    assert score.dice >= 0.5
