@@ -1,0 +1,94 @@
+"""How accurate the shipped base is with no label, and after adapting to a few, within a budget of seconds.
+
+Adapts from the shipped base each time, on the first N images of the training split, and scores the test split inside
+the field of view where the data set has one. Nothing is chosen on the test split: all settings are the defaults.
+
+    python benchmarks/accuracy.py DATASET --budget 0:0 1:30 4:60 16:240
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from salt_monailabel.adapters import AdapterConfig
+from salt_monailabel.inference import Predictor, fresh_adapter
+from salt_monailabel.models import VesselSam
+from salt_monailabel.models.precision import best_device
+from salt_monailabel.training import FitConfig, evaluate, fit, mean_score, read_cases, read_labelled
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def measure(dataset: Path, labels: int, seconds: float, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Adapt on `labels` images for `seconds` and score the test split."""
+    device = best_device(arguments.device)
+    adapter = fresh_adapter("vessel_t", ("vessel",), AdapterConfig(method=arguments.method))
+    model = adapter.model
+    assert isinstance(model, VesselSam)
+    trained = sum(adapter.trainable_parameters().values())
+    steps, took = 0, 0.0
+    if labels:
+        cases = read_cases(dataset, "train")[:labels]
+        frames = [frame for case in cases for frame in read_labelled(str(case.image), str(case.mask), 1)]
+        model.to(device)
+        history = fit(adapter, frames, FitConfig(seconds=seconds, seed=arguments.seed))
+        steps, took = len(history), history[-1].seconds
+    adapter.merge()
+    cases = read_cases(dataset, arguments.split)[: arguments.images]
+    started = time.perf_counter()
+    scores = list(evaluate(Predictor(model, device), cases, "vessel"))
+    each = (time.perf_counter() - started) / len(cases)
+    mean = {key: round(value, 4) for key, value in asdict(mean_score(scores)).items() if key != "name"}
+    return {
+        "labels": labels,
+        "budget_seconds": seconds,
+        "steps": steps,
+        "seconds": round(took, 1),
+        "trained_parameters": trained,
+        "test_images": len(scores),
+        "seconds_per_image": round(each, 2),
+        **mean,
+    }
+
+
+def main() -> None:
+    """Run all budgets and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--budget", nargs="+", default=["0:0", "1:30", "4:60", "16:240"], help="labels:seconds")
+    parser.add_argument("--method", default="salt")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--images", type=int, default=None)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=None)
+    arguments = parser.parse_args()
+    rows = []
+    for budget in arguments.budget:
+        labels, seconds = budget.split(":")
+        rows.append(measure(arguments.dataset, int(labels), float(seconds), arguments))
+        print(json.dumps(rows[-1]), flush=True)
+    result = {
+        "dataset": arguments.dataset.name,
+        "split": arguments.split,
+        "method": arguments.method,
+        "seed": arguments.seed,
+        "device": best_device(arguments.device).type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "rows": rows,
+    }
+    out = arguments.out or RESULTS / f"accuracy-{arguments.dataset.name}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
