@@ -38,7 +38,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / part).mkdir(parents=True)
     rows = [{"imgs": "a.png", "split": "train"}, {"imgs": "b.png", "split": "test"}]
     for seed, row in enumerate(rows):
-        image, mask = synthesize(seed, SIZE, "fundus")
+        image, mask, _ = synthesize(seed, SIZE, "fundus")
         Image.fromarray(image).save(folder / "images" / row["imgs"])
         name = row["imgs"] if row["split"] == "train" else f"{Path(row['imgs']).stem}_mask.png"
         Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)

@@ -29,6 +29,7 @@ from salt_monailabel.imaging import ImageError, overlay, read_study, to_rgb, wri
 from salt_monailabel.inference import Predictor, adapted_model, card_of
 from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
+from salt_monailabel.models.weights import read_safetensors
 from salt_monailabel.training import (
     FitConfig,
     Score,
@@ -134,12 +135,14 @@ def train_adapter(
     console.print(f"{len(history)} steps on {len(cases)} image(s); adapter written to {out}")
 
 
-def pretrain_base(base: str, config: PretrainConfig, device: str, out: Path, console: Console) -> None:
-    """Train an architecture from nothing and export it."""
+def pretrain_base(
+    base: str, config: PretrainConfig, start: Path | None, device: str, out: Path, console: Console
+) -> None:
+    """Train an architecture from nothing, or on from other weights of it, and export it."""
     if base not in BASES:
         raise WeightsError(f"unknown base model '{base}'; one of {', '.join(BASES)}")
     torch.manual_seed(config.seed)
-    model = VesselSam(BASES[base].architecture)
+    model = VesselSam(BASES[base].architecture) if start is None else load_base(base, weights=start)
     target = best_device(device)
     with _bar(console) as bar:
         task = bar.add_task("pretraining", total=config.steps)
@@ -149,7 +152,13 @@ def pretrain_base(base: str, config: PretrainConfig, device: str, out: Path, con
             bar.update(task, completed=step.step, description=text)
 
         run_pretraining(model, config, target, out.with_suffix(".pt"), on_step)
-    card = {"base": base, "labels": list(model.labels), "data": "drawn by imaging/synthetic.py; no real image was seen"}
+    card: dict[str, object] = {
+        "base": base,
+        "labels": list(model.labels),
+        "data": "drawn by imaging/synthetic; no real image was seen",
+    }
+    if start is not None:
+        card["started_from"] = read_safetensors(start)[1]
     export(out.with_suffix(".pt"), out, {**card, "device": target.type, "torch": torch.__version__})
     console.print(f"weights written to {out}")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from salt_monailabel.imaging.synthetic import texture
-from salt_monailabel.imaging.vessel_tree import Growth, Roots, draw, grow
+from salt_monailabel.imaging.synthetic.ground import texture
+from salt_monailabel.imaging.synthetic.raster import draw
+from salt_monailabel.imaging.synthetic.tree import Growth, Roots, grow
 
 
 def walled_vessels(seed: int, size: int = 384) -> tuple[np.ndarray, np.ndarray]:
@@ -29,12 +30,12 @@ def walled_vessels(seed: int, size: int = 384) -> tuple[np.ndarray, np.ndarray]:
         rng.uniform(5, 8, count),
         np.zeros(count),
     )
-    growth = Growth(wiggle=0.03, branching=0.008, taper=0.0012, smallest=2.2, asymmetry=(0.5, 0.9))
+    growth = Growth(wiggle=0.03, forks=0.008, twigs=0, fork_ratio=(0.5, 0.9), taper=0.0012, smallest=2.2, ends=0)
     vessels = grow(rng, size, roots, growth)
     outer, lumen = draw(vessels, size, widen=1.6), draw(vessels, size, widen=-1.2)
     starts = rng.uniform(0, size, (40, 2))
     fibres = Roots(starts, rng.uniform(0, 2 * np.pi, 40), np.full(40, 0.7), np.zeros(40))
-    thin = draw(grow(rng, size, fibres, Growth(wiggle=0.01, branching=0, taper=0.004)), size)
+    thin = draw(grow(rng, size, fibres, Growth(wiggle=0.01, forks=0, twigs=0, taper=0.004)), size)
 
     tissue = 0.5 + 0.07 * texture(rng, size, 3, 24) + 0.2 * thin
     wall = np.clip(outer - lumen, 0, 1)

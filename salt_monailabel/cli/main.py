@@ -146,8 +146,10 @@ def train(
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Option(help="The weights to write (.safetensors), with a card beside them.")],
-    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 4200,
+    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 5000,
+    learning_rate: Annotated[float, typer.Option(help="The highest; it rises for 100 steps and falls to zero.")] = 1e-3,
     base: Annotated[str, typer.Option(help="Architecture to train.")] = "vessel_t",
+    start: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to go on from.")] = None,
     seed: Annotated[int, typer.Option(help="Of the weights and of the drawn images.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw images.")] = 1,
     device: Device = "auto",
@@ -158,7 +160,8 @@ def pretrain(
     from .commands import explained, pretrain_base
 
     with explained(console):
-        pretrain_base(base, PretrainConfig(steps=steps, seed=seed, workers=workers), device, out, console)
+        config = PretrainConfig(steps=steps, learning_rate=learning_rate, seed=seed, workers=workers)
+        pretrain_base(base, config, start, device, out, console)
 
 
 @app.command()

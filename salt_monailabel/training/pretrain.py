@@ -47,6 +47,8 @@ class PretrainConfig:
         Share of steps that are prompted by clicks on the errors of a first answer, and by a box.
     click_weight : float
         Weight in the cross-entropy of the regions clicked at.
+    blind : float
+        Share of crops whose pixels the detail head does not get to see, so that the encoder learns to see for it.
     seed : int
     workers : int
         Processes that draw images.
@@ -64,6 +66,7 @@ class PretrainConfig:
     clicks: float = 0.5
     boxes: float = 0.1
     click_weight: float = 8.0
+    blind: float = 0.15
     seed: int = 0
     workers: int = 1
 
@@ -82,10 +85,10 @@ class DrawnVessels(IterableDataset[tuple[Tensor, Tensor]]):
         index = self.start + number
         while True:
             rng = np.random.default_rng((self.config.seed, index))
-            image, mask = synthesize(int(rng.integers(2**62)), self.config.image_size)
-            rgb = to_rgb(image)
+            drawing = synthesize(int(rng.integers(2**62)), self.config.image_size)
+            rgb = to_rgb(drawing.image)
             for _ in range(self.config.crops):
-                yield self._crop(rng, rgb, mask)
+                yield self._crop(rng, rgb, drawing.mask)
             index += workers
 
     def _crop(self, rng: np.random.Generator, rgb: np.ndarray, mask: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -172,6 +175,8 @@ def _loss(
     weight = None
     with autocast(images.device):
         embeddings = model.encode(images)
+        seen = torch.from_numpy(rng.random((len(images), 1, 1, 1)) >= config.blind).to(images)
+        images = images * seen
         prompts = Prompts(labels)
         if kind < config.clicks:
             prompts, regions = click_prompts(model, images, embeddings, masks, labels, rng)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from salt_monailabel.models import Prompts, VesselSam
 
-from .clicks import simulate_clicks
+from .clicks import Clicks, simulate_clicks
 
-MOST_CLICKS = 4
+# Rounds of clicks, each on the errors of the answer to the ones before, and clicks of each round.
+ROUNDS = ((1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (3, 1))
 # Share of click rounds that are told the mask to correct; the others click on the image alone.
 SHARE_WITH_PREVIOUS = 0.75
 
@@ -24,6 +28,8 @@ def click_prompts(
     rng: np.random.Generator,
 ) -> tuple[Prompts, Tensor]:
     """Click on the errors of the answer to the label alone, or of that answer made worse and given as previous mask.
+
+    In further rounds, clicks on what is still wrong are added, as a user does who looks at each answer.
 
     Parameters
     ----------
@@ -41,18 +47,38 @@ def click_prompts(
     regions : Tensor of float, (B, 1, S, S)
         1 in the wrong regions that were clicked at.
     """
-    with torch.no_grad():
-        logits, _ = model.decode(images, embeddings, Prompts(labels))
-    answer, truth = logits.float().sigmoid().cpu().numpy()[:, 0], masks.cpu().numpy()[:, 0]
-    previous = None
+    truth = masks.cpu().numpy()[:, 0]
+    answer, previous = _answer(model, images, embeddings, Prompts(labels)), None
     if rng.random() < SHARE_WITH_PREVIOUS:
         answer = np.stack([_damage(rng, p, t) for p, t in zip(answer, np.roll(truth, 1, axis=0), strict=True)])
-        previous = torch.from_numpy(answer[:, None])
-    count = int(rng.integers(1, MOST_CLICKS + 1))
-    clicks = [simulate_clicks(p > 0.5, t > 0.5, count) for p, t in zip(answer, truth, strict=True)]
-    points, point_labels = (torch.from_numpy(np.stack([getattr(c, k) for c in clicks])) for k in ("points", "labels"))
-    regions = torch.from_numpy(np.stack([c.regions for c in clicks])[:, None]).float()
-    return Prompts(labels, points, point_labels, masks=previous).to(images.device), regions.to(images.device)
+        previous = torch.from_numpy(answer[:, None]).to(images.device)
+    rounds, count = ROUNDS[rng.integers(len(ROUNDS))]
+    prompts, regions = Prompts(labels, masks=previous), np.zeros_like(truth)
+    for turn in range(rounds):
+        if turn:
+            answer = _answer(model, images, embeddings, prompts)
+        clicks = [simulate_clicks(p > 0.5, t > 0.5, count) for p, t in zip(answer, truth, strict=True)]
+        prompts = _with_clicks(prompts, clicks)
+        regions = np.maximum(regions, np.stack([c.regions for c in clicks]))
+    return prompts, torch.from_numpy(regions[:, None]).float().to(images.device)
+
+
+def _answer(model: VesselSam, images: Tensor, embeddings: Tensor, prompts: Prompts) -> np.ndarray:
+    """Return the probabilities the model answers with, (B, S, S)."""
+    with torch.no_grad():
+        logits, _ = model.decode(images, embeddings, prompts)
+    return logits.float().sigmoid().cpu().numpy()[:, 0]
+
+
+def _with_clicks(prompts: Prompts, clicks: Sequence[Clicks]) -> Prompts:
+    """Add the same number of clicks to each image's prompts."""
+    device = prompts.labels.device
+    points, labels = (torch.from_numpy(np.stack([getattr(c, key) for c in clicks])) for key in ("points", "labels"))
+    points, labels = points.to(device), labels.to(device)
+    if prompts.points is not None and prompts.point_labels is not None:
+        points = torch.cat([prompts.points, points], dim=1)
+        labels = torch.cat([prompts.point_labels, labels], dim=1)
+    return replace(prompts, points=points, point_labels=labels)
 
 
 def _damage(rng: np.random.Generator, answer: np.ndarray, foreign: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ Upload = tuple[str, bytes]
 
 def drawing(seed: int = 3, rows: int = 128, columns: int = 192) -> tuple[np.ndarray, np.ndarray]:
     """Return a drawn image (rows, columns, 3) and its vessels; not square, so that axes cannot be mixed up unseen."""
-    image, mask = synthesize(seed, max(rows, columns), "fundus")
+    image, mask, _ = synthesize(seed, max(rows, columns), "fundus")
     return image[:rows, :columns], mask[:rows, :columns]
 
 

@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from salt_monailabel.imaging.synthetic import Drawing
 from salt_monailabel.models import BASES, VesselSam, load_base
 from salt_monailabel.models.registry import Base
 from salt_monailabel.training.pretrain import DrawnVessels, PretrainConfig, PretrainProgress, export, pretrain
@@ -169,9 +170,9 @@ def test_crops_are_images_from_0_to_1_with_their_masks() -> None:
 
 
 def test_image_and_mask_are_turned_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pattern(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def pattern(seed: int, size: int) -> Drawing:
         mask = np.random.default_rng(seed).random((size, size)) < 0.3
-        return np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255, mask
+        return Drawing(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255, mask, {})
 
     monkeypatch.setattr("salt_monailabel.training.pretrain.synthesize", pattern)
     for image, mask in islice(DrawnVessels(TINY, 64), 20):
