@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 
 from salt_monailabel.adapters import read_card
 from salt_monailabel.cli import app
+from salt_monailabel.cli.sheet import CELL, GAP
 from salt_monailabel.imaging import synthesize
+from salt_monailabel.imaging.synthetic import STYLES
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
 SIZE = 128
@@ -208,6 +210,26 @@ def test_a_command_that_cannot_be_done_is_explained_in_one_line(
     assert isinstance(result.exception, SystemExit)
     assert len([line for line in result.output.splitlines() if line.strip()]) == 1, result.output
     assert [word for word in words if word not in result.output] == []
+
+
+def test_a_contact_sheet_shows_real_images_above_drawn_ones(dataset: Path, tmp_path: Path) -> None:
+    result = salt("sheet", tmp_path / "sheet.png", "--real", f"fundus={dataset / 'images'}", "--columns", 2)
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        columns, rows = (round((side + GAP) / (CELL + GAP)) for side in sheet.size)
+        assert (columns, rows) == (2, 1 + 2 * len(STYLES))
+        assert np.ptp(np.asarray(sheet), axis=(0, 1)).min() > 100
+
+
+@pytest.mark.parametrize(
+    ("real", "reason"),
+    [("mri={}", "unknown style 'mri'"), ("fundus={}/none", "there is no image in"), ("fundus", "STYLE=FOLDER")],
+)
+def test_a_contact_sheet_says_what_it_cannot_show(tmp_path: Path, real: str, reason: str) -> None:
+    result = salt("sheet", tmp_path / "sheet.png", "--real", real.format(tmp_path))
+    assert result.exit_code != 0
+    assert reason in " ".join(result.output.split())
+    assert not (tmp_path / "sheet.png").exists()
 
 
 def test_serve_listens_on_this_computer_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -165,6 +165,27 @@ def pretrain(
 
 
 @app.command()
+def sheet(
+    out: Annotated[Path, typer.Argument(help="The picture to write (.png).")],
+    real: Annotated[
+        list[str] | None, typer.Option(help="STYLE=FOLDER of real images to lay beside, e.g. fundus=DRIVE/images.")
+    ] = None,
+    columns: Annotated[int, typer.Option(min=1, max=20, help="Images in a row.")] = 6,
+    seed: Annotated[int, typer.Option(help="Of the first drawn image of each style.")] = 0,
+) -> None:
+    """Render a contact sheet of drawn images, with their truth, beside real ones."""
+    from .commands import explained
+    from .sheet import contact_sheet
+
+    pairs = [tuple(pair.split("=", 1)) for pair in real or []]
+    if any(len(pair) != 2 for pair in pairs):
+        raise typer.BadParameter("real images are STYLE=FOLDER, such as --real fundus=DRIVE/images")
+    with explained(console):
+        contact_sheet(out, {style: Path(folder) for style, folder in pairs}, columns, seed)
+    console.print(f"contact sheet written to {out}")
+
+
+@app.command()
 def doctor() -> None:
     """Check Python, torch, devices, versions that clash, weights and disk; each with its remedy."""
     from .doctor import examine

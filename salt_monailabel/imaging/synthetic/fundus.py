@@ -38,16 +38,16 @@ def fundus(rng: np.random.Generator, size: int) -> Drawing:
     segments, classes = _vessels(rng, nerve, axis, view)
     thick = np.where(classes == VEIN, 1.0, rng.uniform(0.65, 0.95))
     sigma = rng.uniform(0.35, 1.1) * max(1.0, zoom**0.5)
-    strength = per_tree(rng, segments, 0.4, 0.75) * thick
+    strength = per_tree(rng, segments, 0.3, 0.75) * thick
     vessels, reflex = _with_reflex(rng, segments, strength, classes)
-    dark = shadow(vessels, size, reflex, rng.uniform(0.3, 1.0) * zoom, sigma)
+    dark = shadow(vessels, size, reflex, rng.uniform(0.3, 2.5) * zoom, sigma)
 
     ground = _retina(rng, view, nerve, fovea)
     tint = rng.uniform((0.75, 0.35, 0.08), (1.2, 0.75, 0.4)).astype(np.float32)
     absorption = rng.uniform((0.15, 0.8, 0.3), (0.6, 1.0, 0.9)).astype(np.float32)
     image = ground * tint * (1 - dark[..., None] * absorption)
     image = grain(rng, image, 0.04)
-    truth = Annotator.any(rng, sigma).mark(segments, size, classes)
+    truth = Annotator.any(rng, sigma, sparing=0.05).mark(segments, size, classes)
     if rng.random() < 0.85:
         inside = round_field(rng, size, view.point(*centre), radius * zoom)
         image, truth = image * inside[..., None] + np.float32(rng.uniform(0, 0.03)), truth * (inside > 0.5)

@@ -40,7 +40,7 @@ def octa(rng: np.random.Generator, size: int) -> Drawing:
     speckle = rng.gamma(shape := rng.uniform(3, 25), 1 / shape, image.shape).astype(np.float32)
     image = image * blur(speckle, rng.uniform(0.3, 0.8)) * light(rng, size, rng.uniform(0, 0.7))
     image = grain(rng, image, 0.05)
-    mask = (Annotator.any(rng, 2 * sigma).mark(segments, size) > 0) & (avascular < 0.7)
+    mask = (Annotator.any(rng, 0.0).mark(segments, size) > 0) & (avascular < 0.7)
     if rng.random() < 0.4:
         shifts = motion(rng, size)
         image, mask = displace(image, shifts), displace(mask, shifts)
@@ -50,7 +50,7 @@ def octa(rng: np.random.Generator, size: int) -> Drawing:
 
 def _roots(rng: np.random.Generator, side: float, zone: np.ndarray) -> Roots:
     """Roots at the borders that head for the avascular zone, give or take."""
-    roots = from_borders(rng, side, int(rng.integers(7, 20) * side / SIDE), (0.9, 4.2), 0.006)
+    roots = from_borders(rng, side, int(rng.integers(7, 20) * side / SIDE), (0.9, 4.2), 0.003)
     to_zone = np.arctan2(*(zone - roots.position).T[::-1])
     drawn = rng.uniform(0.2, 0.9)
     turn = np.angle(np.exp(1j * (to_zone - roots.heading)))
@@ -59,7 +59,7 @@ def _roots(rng: np.random.Generator, side: float, zone: np.ndarray) -> Roots:
 
 def _growth(rng: np.random.Generator) -> Growth:
     return Growth(
-        wiggle=rng.uniform(0.02, 0.05),
+        wiggle=rng.uniform(0.012, 0.035),
         forks=rng.uniform(0.002, 0.006),
         twigs=rng.uniform(0.004, 0.012),
         twig_ratio=(0.35, 0.7),

@@ -101,10 +101,19 @@ class Annotator:
     finest: float = 0.0
 
     @classmethod
-    def any(cls, rng: np.random.Generator, blur: float) -> Annotator:
-        """Draw one, for an image blurred by a deviation of `blur` pixels: what looks dark counts, in part."""
-        finest = rng.uniform(0.5, 1.1) if rng.random() < 0.2 else 0.0
-        return cls(max(-0.2, 0.15 + 0.25 * blur + rng.normal(0, 0.25)), finest)
+    def any(cls, rng: np.random.Generator, blur: float, sparing: float = 0.2) -> Annotator:
+        """Draw one.
+
+        Parameters
+        ----------
+        rng : Generator
+        blur : float
+            Deviation, in pixels, of the blur of the image: what looks dark counts, in part.
+        sparing : float
+            Share of annotators who leave out the finest vessels.
+        """
+        finest = rng.uniform(0.5, 1.1) if rng.random() < sparing else 0.0
+        return cls(max(-0.3, 0.15 + 0.25 * blur + rng.normal(0, 0.25)), finest)
 
     def mark(self, segments: np.ndarray, size: int, classes: np.ndarray | None = None) -> np.ndarray:
         """Draw the truth; even the finest vessel is about two pixels wide.
