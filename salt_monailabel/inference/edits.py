@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,14 @@ class Edit:
     box: Box | None = None
     mask: np.ndarray | None = None
 
+    def within(self, shape: tuple[int, int]) -> Edit:
+        """Return the edit without clicks that lie outside an image of `shape` (rows, columns)."""
+        rows, columns = shape
+        kept = [
+            [(x, y) for x, y in c if 0 <= x < columns and 0 <= y < rows] for c in (self.foreground, self.background)
+        ]
+        return replace(self, foreground=kept[0], background=kept[1])
+
     def meant(self, changed: np.ndarray) -> np.ndarray:
         """Return where a change is meant: in the box, and where changed pixels are connected to a click.
 
@@ -50,9 +58,7 @@ class Edit:
         meant = np.zeros(changed.shape, bool)
         regions, _ = ndimage.label(changed, np.ones((3, 3)))
         for x, y in (*self.foreground, *self.background):
-            row, column = round(y), round(x)
-            # Ends are kept from below zero, where a slice would count from the far side.
-            near = tuple(slice(max(0, at - REACH), max(0, at + REACH + 1)) for at in (row, column))
+            near = tuple(slice(max(0, round(at) - REACH), round(at) + REACH + 1) for at in (y, x))
             found = np.unique(regions[near])
             meant |= np.isin(regions, found[found > 0])
         if self.box is not None:

@@ -90,8 +90,9 @@ class Predictor:
     def edit(self, embedded: Embedded, label: str, edit: Edit) -> np.ndarray:
         """Return the probability of a label after a user's corrections: (H, W) float32.
 
-        Only tiles that a click or the box falls into are decoded again, and only what is connected to a click or lies
-        in the box changes: nothing the user did not point at.
+        Only tiles that a click or the box falls into are decoded again. In a mask the user gave, only what is connected
+        to a click or lies in the box changes: nothing they did not point at. Where the mask is still the model's own,
+        clicks without a box may change all of those tiles, for they also tell how broad and how fine this user draws.
 
         Raises
         ------
@@ -100,6 +101,7 @@ class Predictor:
         """
         if edit.mask is not None and edit.mask.shape != embedded.tiling.shape:
             raise ValueError(f"the mask has {edit.mask.shape} but the image {embedded.tiling.shape} (rows, columns)")
+        edit = edit.within(embedded.tiling.shape)
         before = self.segment(embedded, label) if edit.mask is None else edit.mask.astype(np.float32)
         tiles = embedded.tiling.cut(before[..., None])[..., 0]
         prompts = [TilePrompt.of(edit, corner, embedded.tiling.size) for corner in embedded.tiling.corners]
@@ -108,6 +110,8 @@ class Predictor:
             return before
         tiles[touched] = self._decode(embedded, touched, label, prompts, tiles)
         after = embedded.tiling.join(tiles)
+        if edit.mask is None and edit.box is None:
+            return after
         changed = (after > self.threshold) != (before > self.threshold)
         return np.where(edit.meant(changed), after, before)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from salt_monailabel.models import Prompts, VesselSam
@@ -50,7 +51,8 @@ def click_prompts(
     truth = masks.cpu().numpy()[:, 0]
     answer, previous = _answer(model, images, embeddings, Prompts(labels)), None
     if rng.random() < SHARE_WITH_PREVIOUS:
-        answer = np.stack([_damage(rng, p, t) for p, t in zip(answer, np.roll(truth, 1, axis=0), strict=True)])
+        foreign = np.roll(truth, 1, axis=0)
+        answer = np.stack([_damage(rng, *three) for three in zip(answer, truth, foreign, strict=True)])
         previous = torch.from_numpy(answer[:, None]).to(images.device)
     rounds, count = ROUNDS[rng.integers(len(ROUNDS))]
     prompts, regions = Prompts(labels, masks=previous), np.zeros_like(truth)
@@ -81,18 +83,37 @@ def _with_clicks(prompts: Prompts, clicks: Sequence[Clicks]) -> Prompts:
     return replace(prompts, points=points, point_labels=labels)
 
 
-def _damage(rng: np.random.Generator, answer: np.ndarray, foreign: np.ndarray) -> np.ndarray:
-    """Make a previous mask wrong at up to three places: a branch erased, or one of another image put in.
+def _damage(rng: np.random.Generator, answer: np.ndarray, truth: np.ndarray, foreign: np.ndarray) -> np.ndarray:
+    """Make a previous mask wrong at up to three places.
 
-    A good model errs where the image leaves doubt. Users also correct what is plain to see, and a mask they drew on.
+    A good model errs where the image leaves doubt. Users also correct what is plain to see, and a mask they drew on:
+    a place erased, a piece of another image put in, or a whole branch left out.
     """
     damaged = answer.astype(np.float32)
     along = np.arange(len(answer))
     for _ in range(rng.integers(0, 4)):
         (row, column), radius = rng.uniform(0, len(answer), 2), rng.uniform(10, 45)
         disc = (along[:, None] - row) ** 2 + (along - column) ** 2 < radius**2
-        damaged[disc] = 0.0 if rng.random() < 0.6 else np.maximum(damaged, foreign)[disc]
+        kind = rng.random()
+        if kind < 0.3:
+            damaged[disc] = 0.0
+        elif kind < 0.6:
+            damaged[disc] = np.maximum(damaged, foreign)[disc]
+        else:
+            damaged[_branch(rng, truth > 0.5)] = 0.0
     return damaged
+
+
+def _branch(rng: np.random.Generator, truth: np.ndarray) -> np.ndarray:
+    """Return one of the branches left when thick vessels are taken away, if there is any: (H, W) bool."""
+    thick = ndimage.binary_opening(truth, iterations=int(rng.integers(1, 4)))
+    branches, count = ndimage.label(truth & ~ndimage.binary_dilation(thick, iterations=2), np.ones((3, 3)))
+    if not count:
+        return np.zeros_like(truth)
+    sizes = np.bincount(branches.ravel())[1:].astype(float)
+    chosen = branches == 1 + rng.choice(count, p=sizes / sizes.sum())
+    # Its blurred border goes with it.
+    return ndimage.binary_dilation(chosen, iterations=2) & ~ndimage.binary_dilation(thick)
 
 
 def random_boxes(rng: np.random.Generator, count: int, size: int) -> tuple[Tensor, Tensor]:

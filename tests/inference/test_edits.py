@@ -56,7 +56,9 @@ def test_a_box_means_all_inside_it_with_its_borders() -> None:
 
 @pytest.mark.parametrize("click", [(-30, 11), (20, -30), (-30, -30), (90, 11), (20, 90)])
 def test_a_click_far_outside_the_image_means_nothing(click: tuple[float, float]) -> None:
-    assert not Edit(foreground=[click]).meant(branches()).any()
+    edit = Edit(foreground=[click], background=[click, (3, 2)]).within(branches().shape)
+    assert (edit.foreground, edit.background) == ([], [(3, 2)])
+    assert not edit.meant(branches()).any()
 
 
 @settings(deadline=None)

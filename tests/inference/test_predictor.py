@@ -99,15 +99,19 @@ def test_a_click_changes_the_tiles_it_falls_in_and_no_others(
     assert np.array_equal(after[:, 112:], before[:, 112:])
 
 
-def test_what_is_not_connected_to_a_click_stays_as_it_was(
+def test_what_is_not_connected_to_a_click_stays_as_the_user_drew_it(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branches = np.zeros((TILE, TILE), bool)
     branches[10:14], branches[40:44] = True, True
     answers(predictor, monkeypatch, branches)
     embedded = predictor.embed(noise(64, 64, 3))
-    after = predictor.edit(embedded, "vessel", Edit(foreground=[(30, 12)]))
+    drawn = np.zeros((64, 64), bool)
+    after = predictor.edit(embedded, "vessel", Edit(foreground=[(30, 12)], mask=drawn))
     assert np.array_equal(np.flatnonzero((after > 0.5).any(axis=1)), np.arange(10, 14))
+    # In a mask that is still the model's own, a click tells about the whole tile.
+    after = predictor.edit(embedded, "vessel", Edit(foreground=[(30, 12)]))
+    assert np.array_equal(after > 0.5, branches)
 
 
 def test_a_click_far_outside_the_image_adds_nothing_to_one_inside(
@@ -117,7 +121,8 @@ def test_a_click_far_outside_the_image_adds_nothing_to_one_inside(
     branches[10:14], branches[40:44] = True, True
     answers(predictor, monkeypatch, branches)
     embedded = predictor.embed(noise(64, 64, 3))
-    after = predictor.edit(embedded, "vessel", Edit(foreground=[(30, 12), (-20, -20)]))
+    drawn = np.zeros((64, 64), bool)
+    after = predictor.edit(embedded, "vessel", Edit(foreground=[(30, 12), (-20, -20)], mask=drawn))
     assert not (after[40:44] > 0.5).any()
 
 

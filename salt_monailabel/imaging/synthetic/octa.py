@@ -40,7 +40,8 @@ def octa(rng: np.random.Generator, size: int) -> Drawing:
     speckle = rng.gamma(shape := rng.uniform(3, 25), 1 / shape, image.shape).astype(np.float32)
     image = image * blur(speckle, rng.uniform(0.3, 0.8)) * light(rng, size, rng.uniform(0, 0.7))
     image = grain(rng, image, 0.05)
-    mask = (Annotator.any(rng, 0.0).mark(segments, size) > 0) & (avascular < 0.7)
+    # Speckle lets vessels bloom: who marks them draws inside their bright border.
+    mask = (Annotator.any(rng, -2.2).mark(segments, size) > 0) & (avascular < 0.7)
     if rng.random() < 0.4:
         shifts = motion(rng, size)
         image, mask = displace(image, shifts), displace(mask, shifts)

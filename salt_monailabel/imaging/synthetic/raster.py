@@ -108,12 +108,13 @@ class Annotator:
         ----------
         rng : Generator
         blur : float
-            Deviation, in pixels, of the blur of the image: what looks dark counts, in part.
+            Deviation, in pixels, of the blur of the image: what looks dark counts, in part. Negative, vessels are
+            marked narrower than they look.
         sparing : float
             Share of annotators who leave out the finest vessels.
         """
         finest = rng.uniform(0.5, 1.1) if rng.random() < sparing else 0.0
-        return cls(max(-0.3, 0.15 + 0.25 * blur + rng.normal(0, 0.25)), finest)
+        return cls(max(-0.9, 0.15 + 0.25 * blur + rng.normal(0, 0.25)), finest)
 
     def mark(self, segments: np.ndarray, size: int, classes: np.ndarray | None = None) -> np.ndarray:
         """Draw the truth; even the finest vessel is about two pixels wide.
