@@ -131,7 +131,7 @@ def fit(
     model.train()
     while share < 1 and not should_stop():
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (share + 0.01) / config.warmup) * (1 - share)
+            group["lr"] = config.learning_rate * min(1.0, (share + 0.01) / max(config.warmup, 0.01)) * (1 - share)
         loss, score = _step(adapter, model, sampler.draw(config.batch_size), config, rng)
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss became {float(loss)} at step {len(history)}; lower the learning rate")

@@ -163,7 +163,7 @@ def pretrain(
 
 
 def _schedule(step: int, config: PretrainConfig) -> float:
-    rise = min(1.0, (step + 1) / config.warmup)
+    rise = min(1.0, (step + 1) / max(config.warmup, 1))
     return rise * math.pow(1 - step / config.steps, config.decay_power)
 
 

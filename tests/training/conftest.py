@@ -21,5 +21,5 @@ def adapter(tiny_sam: VesselSam, basis_cache: Path) -> Adapter:
 @pytest.fixture(scope="session")
 def frame() -> LabelledFrame:
     """Return a drawn image and its mask."""
-    image, mask, _ = synthesize(1, 96, "octa")
+    image, mask, _ = synthesize(1, 96, "mixed")
     return LabelledFrame(to_rgb(image), mask.astype("uint8"), "drawn")

@@ -86,6 +86,7 @@ def test_the_same_seed_learns_the_same(tiny_sam: VesselSam, frame: LabelledFrame
         {"loss": {"focal": 1.0, "dice": 0.5}},
         {"loss": {"weighted_ce": 1.0}},
         {"coarse": 0.0, "regularization": 0.0},
+        {"warmup": 0.0},
         {"augmentation": Augmentation(rotation=0, scale=(1.0, 1.0))},
     ],
 )

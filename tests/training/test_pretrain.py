@@ -23,7 +23,7 @@ from salt_monailabel.training.pretrain import DrawnVessels, PretrainConfig, Pret
 from salt_monailabel.training.prompts import random_boxes
 
 CPU = torch.device("cpu")
-TINY = PretrainConfig(steps=4, batch_size=2, crops=2, image_size=96, warmup=1, workers=0)
+TINY = PretrainConfig(steps=4, batch_size=2, crops=2, image_size=96, warmup=0, workers=0)
 
 
 class Killed(Exception):

@@ -12,11 +12,12 @@ from .drawing import Drawing, per_tree, scattered, shadow
 from .ground import border, disc, distance, spots, texture
 from .raster import Annotator, View, draw_soft
 from .recording import grain, light, round_field
-from .tree import RADIUS, Growth, Roots, grow
+from .tree import RADIUS, TREE, Growth, Roots, grow
 
 FOVEA_DISTANCE = 195.0
 # Of the scene, which is a little larger than the widest field of view.
 SIDE = 900.0
+STEP = 5.0
 ARTERY, VEIN = 1, 2
 
 
@@ -66,23 +67,26 @@ def _corner(rng: np.random.Generator, side: float, centre: np.ndarray, radius: f
 def _vessels(rng: np.random.Generator, nerve: np.ndarray, axis: float, view: View) -> tuple[np.ndarray, np.ndarray]:
     """Grow arteries and veins: the segments that can be seen, in pixels, and the class of each."""
     growth = Growth(
-        step=4.0,
-        wiggle=rng.uniform(0.006, 0.022),
+        step=STEP,
+        wiggle=rng.uniform(0.008, 0.026),
         forks=rng.uniform(0.002, 0.005),
         twigs=rng.uniform(0.008, 0.022),
         taper=rng.uniform(0.0003, 0.0012),
         smallest=rng.uniform(0.42, 0.6),
         ends=rng.uniform(0.0005, 0.003),
     )
-    grown = []
+    roots = []
     # Veins and arteries cross; which of them lies above differs from image to image here.
     order = rng.permutation([ARTERY, VEIN])
     for number in order:
         largest = rng.uniform(2.3, 3.6) if number == ARTERY else rng.uniform(3.0, 4.8)
-        roots = _arcades(rng, nerve, axis, largest, apart=0.12 if number == order[0] else -0.12)
         few = scattered(rng, SIDE, int(rng.integers(0, 4)), (0.6, 1.3), 0.01)
-        grown.append(view.place(grow(rng, SIDE, Roots.join(few, roots), growth, 4000)))
-    return np.concatenate(grown), np.repeat(order, [len(segments) for segments in grown])
+        leaving = _arcades(rng, nerve, axis, largest, apart=0.12 if number == order[0] else -0.12)
+        roots.append(Roots.join(few, leaving))
+    segments = view.place(grow(rng, SIDE, Roots.join(*roots), growth, 8000))
+    above = segments[:, TREE] >= len(roots[0].radius)
+    segments = segments[np.argsort(above, kind="stable")]
+    return segments, order[np.sort(above).astype(int)]
 
 
 def _arcades(rng: np.random.Generator, nerve: np.ndarray, axis: float, largest: float, apart: float) -> Roots:
@@ -96,8 +100,8 @@ def _arcades(rng: np.random.Generator, nerve: np.ndarray, axis: float, largest: 
     radius = largest * np.concatenate(
         [rng.uniform(0.8, 1, 2), rng.uniform(0.4, 0.8, 2), rng.uniform(0.2, 0.45, few), rng.uniform(0.25, 0.6, some)]
     )
-    # Per step of 4 units: a turn of 4 / R radians follows a circle of radius R.
-    bend = np.concatenate([-sides * 4 / rng.uniform(130, 300, 2), rng.normal(0, 0.006, 2 + few + some)])
+    # A turn of STEP / R radians at each step follows a circle of radius R.
+    bend = np.concatenate([-sides * STEP / rng.uniform(130, 300, 2), rng.normal(0, 0.006, 2 + few + some)])
     start = nerve + rng.uniform(0, 14, (len(heading), 1)) * np.stack([np.cos(heading), np.sin(heading)], axis=1)
     return Roots(start, heading, radius, bend)
 

@@ -13,7 +13,7 @@ from .tree import TREE, Growth, Roots, grow
 
 def mixed(rng: np.random.Generator, size: int) -> Drawing:
     """Draw an image of no particular organ or device."""
-    zoom = np.exp(rng.uniform(np.log(0.5), np.log(3.5))) * size / 512
+    zoom = np.exp(rng.uniform(np.log(0.5), np.log(3.5)))
     side = size / zoom
     view = View(size, zoom)
     growth = Growth(
@@ -41,7 +41,7 @@ def mixed(rng: np.random.Generator, size: int) -> Drawing:
 
 def overlap(rng: np.random.Generator, size: int) -> Drawing:
     """Draw two trees that cross, alike but for a little contrast and width: which is which, their course tells."""
-    view = View(size, rng.uniform(0.7, 1.6) * size / 512)
+    view = View(size, rng.uniform(0.5, 1.1))
     side = size / view.zoom
     growth = Growth(
         wiggle=rng.uniform(0.01, 0.04),

@@ -16,7 +16,7 @@ SIDE = 330.0
 
 def octa(rng: np.random.Generator, size: int) -> Drawing:
     """Draw one projection, or a window of a larger one."""
-    zoom = np.exp(rng.uniform(np.log(0.7), np.log(2.2))) * size / 512
+    zoom = np.exp(rng.uniform(np.log(0.7), np.log(2.2)))
     side = size / zoom
     whole = max(side, SIDE)
     zone = rng.uniform(0.3, 0.7, 2) * whole

@@ -55,10 +55,12 @@ def grain(rng: np.random.Generator, image: np.ndarray, strength: float, quantum:
     quantum : float
         Share that grows with the square root of the signal, as the count of photons does.
     """
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    # Half of the colour images have the same noise in all colours.
+    alike = image.ndim == 3 and rng.random() < 0.5
+    noise = rng.standard_normal((*image.shape[:2], 1) if alike else image.shape, dtype=np.float32)
     if rng.random() < 0.5:
         sigma = rng.uniform(0.4, 0.9)
-        noise = ndimage.gaussian_filter(noise, (sigma, sigma, 0)[: image.ndim], truncate=2)
+        noise = ndimage.gaussian_filter(noise, (sigma, sigma, 0)[: noise.ndim], truncate=2)
         noise *= np.float32(2 * sigma + 0.5)
     amount = np.float32(rng.uniform(0.1, 1) * strength)
     if quantum:
