@@ -10,6 +10,7 @@ delete the file to start anew.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -27,12 +28,16 @@ from torch.nn import functional
 
 from salt_monailabel.adapters import Adapter, AdapterConfig, attach
 from salt_monailabel.inference import Predictor
+from salt_monailabel.inference.predictor import Embedded
 from salt_monailabel.models import Prompts, VesselSam, load_base
 from salt_monailabel.models.precision import best_device
+from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.training import FitConfig, fit, mean_score
 from salt_monailabel.training.evaluate import Score, score
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
+# What tells one run from another; the base by its weights.
+KEYS = ("base", "task", "method", "labels", "seed", "steps", "split")
 METHODS: dict[str, AdapterConfig] = {
     "image-only head": AdapterConfig(targets={}, also_train={"head": ("detail_head.*",)}),
     "head and norms": AdapterConfig(targets={}),
@@ -86,18 +91,16 @@ def measure(adapter: Adapter, task: Task, split: str, device: torch.device) -> S
     for frame, inside in task.frames(split, None):
         for value, label in enumerate(model.labels, start=1):
             truth = frame.labels == value
-            probability = clicked(predictor, frame.rgb, truth) if task.clicked else None
-            if probability is None:
-                probability = predictor.segment(predictor.embed(frame.rgb), label)
-            scores.append(score(frame.name, probability > predictor.threshold, truth, inside))
+            embedded = predictor.embed(frame.rgb)
+            answer = clicked(predictor, embedded, truth) if task.clicked else predictor.segment(embedded, label)
+            scores.append(score(frame.name, answer > predictor.threshold, truth, inside))
     return mean_score(scores)
 
 
-def clicked(predictor: Predictor, rgb: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def clicked(predictor: Predictor, embedded: Embedded, truth: np.ndarray) -> np.ndarray:
     """Answer one foreground click in the middle of the truth's widest place, on an image of one tile: (H, W)."""
     depth = ndimage.distance_transform_edt(truth)
     row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    embedded = predictor.embed(rgb)
     device = predictor.device
     point = torch.tensor([[[float(column), float(row)]]], device=device)
     before = torch.from_numpy(predictor.segment(embedded, "tree"))[None, None].to(device)
@@ -124,11 +127,12 @@ def main() -> None:
     arguments = parser.parse_args()
     known = tasks(arguments.data)
     device = best_device(arguments.device)
+    base = hashlib.sha256((SHIPPED / "vessel_t.safetensors").read_bytes()).hexdigest()[:12]
     rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
-    done = {tuple(row[key] for key in ("task", "method", "labels", "seed", "steps", "split")) for row in rows}
+    done = {tuple(row[key] for key in KEYS) for row in rows}
     chosen = itertools.product(arguments.seeds, arguments.tasks or known, arguments.labels, arguments.methods)
     for seed, name, labels, method in chosen:
-        if (name, method, labels, seed, arguments.steps, arguments.split) in done:
+        if (base, name, method, labels, seed, arguments.steps, arguments.split) in done:
             continue
         task, most = known[name], None if labels == "all" else int(labels)
         started = time.perf_counter()
@@ -138,13 +142,13 @@ def main() -> None:
             k: round(v, 4) for k, v in asdict(measure(adapter, task, arguments.split, device)).items() if k != "name"
         }
         rows.append(
-            {"task": name, "method": method, "labels": labels, "seed": seed, "steps": arguments.steps,
+            {"base": base, "task": name, "method": method, "labels": labels, "seed": seed, "steps": arguments.steps,
              "split": arguments.split, **result, "seconds": round(seconds, 1), "trained_parameters": trained,
              "device": device.type}
         )  # fmt: skip
         _write(arguments.out, rows)
         print(json.dumps(rows[-1]), f"{time.perf_counter() - started:.0f} s in all", flush=True)
-    summarize(rows)
+    summarize([row for row in rows if row["base"] == base])
 
 
 def summarize(rows: list[dict[str, Any]]) -> None:

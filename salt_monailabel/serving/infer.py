@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,9 @@ class _SaltTask(InferTask):
             "latencies": {"total": round(time.perf_counter() - started, 3)},
         }
 
+    @abstractmethod
     def answer(self, request: dict[str, Any], path: str, study: Study) -> tuple[np.ndarray, str]:
         """Return the label map (frames, rows, columns) and the version that drew it."""
-        raise NotImplementedError
 
 
 class SaltSegment(_SaltTask):

@@ -13,7 +13,8 @@ from scipy import ndimage
 
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.imaging.synthetic import STYLES, Drawing
-from salt_monailabel.imaging.synthetic.raster import Annotator, View, draw
+from salt_monailabel.imaging.synthetic.annotator import Annotator
+from salt_monailabel.imaging.synthetic.raster import View, draw
 from salt_monailabel.imaging.synthetic.tree import Growth, Roots, grow, murray
 
 SIZE = 192

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import Drawing, from_borders, gray, per_tree, scattered, shadow
+from .annotator import Annotator
+from .drawing import Drawing, gray, per_tree, shadow
 from .ground import border, disc, ridges, spots, texture
-from .raster import Annotator, View, draw_soft
+from .raster import View, draw_soft
 from .recording import collimator, grain, light
+from .roots import from_borders, scattered
 from .tree import RADIUS, TRAVEL, Growth, Roots, grow
 
 # Of the scene, in units of a pixel of a 512-pixel recording.
@@ -52,12 +54,12 @@ def _corner(rng: np.random.Generator, side: float, segments: np.ndarray) -> tupl
 
 
 def _coronary(rng: np.random.Generator) -> tuple[Roots, Growth]:
-    """Return one or two arteries that enter at one point and curve around the heart."""
+    """Return one to three arteries that enter at one point and curve around the heart."""
     count = int(rng.integers(1, 4))
     start = rng.uniform(0.1, 0.9, 2) * SIDE
     inwards = np.arctan2(*(SIDE / 2 - start)[::-1]) + rng.normal(0, 0.8)
     heading = inwards + rng.normal(0, 0.6, count)
-    roots = Roots(np.tile(start, (count, 1)), heading, rng.uniform(2.2, 7.5, count), rng.normal(0, 1, count) * 5 / 250)
+    roots = Roots(np.tile(start, (count, 1)), heading, rng.uniform(2.2, 7.5, count), rng.normal(0, 0.02, count))
     growth = Growth(
         wiggle=rng.uniform(0.01, 0.04),
         forks=rng.uniform(0.002, 0.006),

@@ -9,7 +9,7 @@ import numpy as np
 
 from .ground import blur
 from .raster import draw
-from .tree import RADIUS, TREE, Roots
+from .tree import RADIUS, TREE
 
 
 class Drawing(NamedTuple):
@@ -54,34 +54,6 @@ def per_tree(rng: np.random.Generator, segments: np.ndarray, low: float, high: f
     """Draw one number per tree and return it for each of its segments, (N,)."""
     trees = segments[:, TREE].astype(int)
     return rng.uniform(low, high, trees.max(initial=0) + 1)[trees]
-
-
-def from_borders(
-    rng: np.random.Generator, size: float, count: int, radii: tuple[float, float], bend: float, spread: float = 0.5
-) -> Roots:
-    """Roots on the four borders of a square, heading inwards, give or take `spread` radians."""
-    along, side = rng.uniform(0, size, count), rng.integers(0, 4, count)
-    far, near = np.full(count, float(size)), np.zeros(count)
-    x = np.choose(side, [near, far, along, along])
-    y = np.choose(side, [along, along, near, far])
-    inwards = np.choose(side, [0.0, np.pi, np.pi / 2, -np.pi / 2])
-    heading = inwards + rng.normal(0, spread, count)
-    return Roots(np.stack([x, y], axis=1), heading, rng.uniform(*radii, count), rng.normal(0, bend, count))
-
-
-def scattered(rng: np.random.Generator, size: float, count: int, radii: tuple[float, float], bend: float) -> Roots:
-    """Roots anywhere in a square, heading anywhere."""
-    position, heading = rng.uniform(0, size, (count, 2)), rng.uniform(0, 2 * np.pi, count)
-    return Roots(position, heading, rng.uniform(*radii, count), rng.normal(0, bend, count))
-
-
-def fan(
-    rng: np.random.Generator, centre: tuple[float, float], count: int, radii: tuple[float, float], bend: float
-) -> Roots:
-    """Roots that leave the surround of one point in all directions."""
-    heading = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.uniform(0, 6.3) + rng.normal(0, 0.25, count)
-    start = np.array(centre) + rng.uniform(0, 12, (count, 1)) * np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    return Roots(start, heading, rng.uniform(*radii, count), rng.normal(0, bend, count))
 
 
 def gray(image: np.ndarray) -> np.ndarray:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import Drawing, per_tree, scattered, shadow
+from .annotator import Annotator
+from .drawing import Drawing, per_tree, shadow
 from .ground import border, disc, distance, spots, texture
-from .raster import Annotator, View, draw_soft
+from .raster import View, draw_soft
 from .recording import grain, light, round_field
+from .roots import scattered
 from .tree import RADIUS, TREE, Growth, Roots, grow
 
 FOVEA_DISTANCE = 195.0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import Drawing, fan, from_borders, gray, per_tree, scattered, shadow
+from .annotator import Annotator
+from .drawing import Drawing, gray, per_tree, shadow
 from .ground import ridges, spots, texture
-from .raster import Annotator, View
+from .raster import View
 from .recording import grain, light
-from .tree import TREE, Growth, Roots, grow
+from .roots import fan, from_borders, scattered
+from .tree import TREE, Growth, grow
 
 
 def mixed(rng: np.random.Generator, size: int) -> Drawing:
@@ -26,7 +28,7 @@ def mixed(rng: np.random.Generator, size: int) -> Drawing:
         ends=rng.uniform(0.0005, 0.005),
     )
     count, radii = int(rng.integers(2, 16)), (0.8, rng.uniform(2, 7))
-    place = (from_borders, scattered, _fan)[rng.integers(0, 3)]
+    place = (from_borders, scattered, fan)[rng.integers(0, 3)]
     segments = view.place(grow(rng, side, place(rng, side, count, radii, 0.01), growth, 2200))
     sigma = rng.uniform(0.4, 1.2) * max(1.0, zoom**0.7)
     strength = per_tree(rng, segments, 0.15, 0.8)
@@ -62,11 +64,6 @@ def overlap(rng: np.random.Generator, size: int) -> Drawing:
         own = segments[segments[:, TREE] == number]
         trees[f"tree {number + 1}"] = Annotator().mark(own, size) > 0
     return Drawing(grain(rng, gray(image), 0.05), trees["tree 1"] | trees["tree 2"], trees)
-
-
-def _fan(rng: np.random.Generator, side: float, count: int, radii: tuple[float, float], bend: float) -> Roots:
-    x, y = rng.uniform(-0.1, 1.1, 2) * side
-    return fan(rng, (float(x), float(y)), count, radii, bend)
 
 
 def _anything(rng: np.random.Generator, size: int, zoom: float) -> np.ndarray:

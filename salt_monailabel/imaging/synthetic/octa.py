@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import Drawing, from_borders, gray, per_tree, shadow
+from .annotator import Annotator
+from .drawing import Drawing, gray, per_tree, shadow
 from .ground import blur, disc, ridges, texture
-from .raster import Annotator, View
+from .raster import View
 from .recording import displace, grain, light, motion
+from .roots import from_borders
 from .tree import Growth, Roots, grow
 
 # Of the scene, in units of a pixel of a 304-pixel recording of 3 mm.

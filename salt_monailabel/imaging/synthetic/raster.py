@@ -70,87 +70,30 @@ def draw(
     -------
     ndarray of float32, (size, size), 0..1
     """
-    canvas = _canvas(segments, size, supersample, shades, segments[:, RADIUS] + widen)
-    return np.asarray(canvas.reduce(supersample), np.float32) / 255
+    drawn = canvas(segments, size, supersample, shades, segments[:, RADIUS] + widen)
+    return np.asarray(drawn.reduce(supersample), np.float32) / 255
 
 
 def draw_soft(segments: np.ndarray, size: int, blur: float) -> np.ndarray:
     """Draw segments out of focus, blurred by `blur` pixels: (size, size) float32 in 0..1."""
     coarse = segments[:, : RADIUS + 1] / 4
-    canvas = _canvas(coarse, size // 4 + 1, 1, 255, np.maximum(coarse[:, RADIUS], 0.5))
-    soft = ndimage.gaussian_filter(np.asarray(canvas, np.float32) / 255, max(blur / 4, 0.5), truncate=2)
+    drawn = canvas(coarse, size // 4 + 1, 1, 255, np.maximum(coarse[:, RADIUS], 0.5))
+    soft = ndimage.gaussian_filter(np.asarray(drawn, np.float32) / 255, max(blur / 4, 0.5), truncate=2)
     return enlarge(soft, 4 * (size // 4 + 1))[:size, :size]
 
 
-@dataclass(frozen=True)
-class Annotator:
-    """How somebody marks vessels.
-
-    Nobody agrees with the next on how wide a blurred border is and on which vessels are too fine to matter: a model
-    that has seen several hands can learn from a click which one it works for.
-
-    Attributes
-    ----------
-    widen : float
-        Pixels added to each radius.
-    finest : float
-        Vessels of smaller radius, in pixels, are left out.
-    """
-
-    widen: float = 0.15
-    finest: float = 0.0
-
-    @classmethod
-    def any(cls, rng: np.random.Generator, blur: float, sparing: float = 0.2) -> Annotator:
-        """Draw one.
-
-        Parameters
-        ----------
-        rng : Generator
-        blur : float
-            Deviation, in pixels, of the blur of the image: what looks dark counts, in part. Negative, vessels are
-            marked narrower than they look.
-        sparing : float
-            Share of annotators who leave out the finest vessels.
-        """
-        finest = rng.uniform(0.5, 1.1) if rng.random() < sparing else 0.0
-        return cls(max(-0.9, 0.15 + 0.25 * blur + rng.normal(0, 0.25)), finest)
-
-    def mark(self, segments: np.ndarray, size: int, classes: np.ndarray | None = None) -> np.ndarray:
-        """Draw the truth; even the finest vessel is about two pixels wide.
-
-        Parameters
-        ----------
-        segments : ndarray, (N, >=5)
-        size : int
-        classes : ndarray of int, (N,)
-            1 to 255, by default all 1; where vessels cross, the later one is seen.
-
-        Returns
-        -------
-        ndarray of uint8, (size, size)
-            0 where there is no vessel.
-        """
-        classes = np.ones(len(segments), int) if classes is None else classes
-        seen = segments[:, RADIUS] >= self.finest
-        radii = np.maximum(segments[seen, RADIUS] + self.widen, 0.95)
-        canvas = np.asarray(_canvas(segments[seen], size, SUPERSAMPLE, classes[seen], radii))
-        middle = SUPERSAMPLE // 2
-        return canvas[middle::SUPERSAMPLE, middle::SUPERSAMPLE]
-
-
-def _canvas(segments: np.ndarray, size: int, scale: int, shades: np.ndarray | int, radii: np.ndarray) -> Image.Image:
-    canvas = Image.new("L", (size * scale, size * scale))
-    pen = ImageDraw.Draw(canvas)
+def canvas(segments: np.ndarray, size: int, scale: int, shades: np.ndarray | int, radii: np.ndarray) -> Image.Image:
+    """Draw segments without anti-aliasing on a grid `scale` times as fine; radii (N,) in pixels of the coarse one."""
+    picture = Image.new("L", (size * scale, size * scale))
+    pen = ImageDraw.Draw(picture)
     lines = (segments[:, :4] * scale).tolist()
-    for line, radius, shade in zip(
-        lines, (radii * scale).tolist(), np.broadcast_to(shades, len(lines)).tolist(), strict=True
-    ):
+    levels = np.broadcast_to(shades, len(lines)).tolist()
+    for line, radius, shade in zip(lines, (radii * scale).tolist(), levels, strict=True):
         pen.line(line, fill=shade, width=max(1, round(2 * radius)))
         if radius > JOINT:
             x, y = line[2:]
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=shade)
-    return canvas
+    return picture
 
 
 def enlarge(field: np.ndarray, size: int) -> np.ndarray:

@@ -11,7 +11,7 @@ RADIUS, TREE, TRAVEL = 4, 5, 6
 
 @dataclass(frozen=True)
 class Growth:
-    """How a tree grows; lengths in pixels, angles in radians.
+    """How a tree grows; lengths in units of the scene, angles in radians.
 
     Attributes
     ----------
@@ -20,15 +20,15 @@ class Growth:
     wiggle : float
         Deviation of the curvature's change at each step; tortuosity.
     forks, twigs : float
-        Expected forks (two daughters of similar size) and side twigs per pixel of length.
+        Expected forks (two daughters of similar size) and side twigs per unit of length.
     fork_ratio, twig_ratio : tuple of float
         Ranges of the ratio of the smaller to the larger daughter's radius.
     taper : float
-        Relative loss of radius per pixel of length.
+        Relative loss of radius per unit of length.
     smallest : float
         Radius at which a vessel ends.
     ends : float
-        Expected ends per pixel of length of a vessel of radius 1; rarer in thicker ones.
+        Expected ends per unit of length of a vessel of radius 1; rarer in thicker ones.
     """
 
     step: float = 5.0
@@ -62,7 +62,7 @@ class Roots:
 
 
 def grow(rng: np.random.Generator, size: float, roots: Roots, growth: Growth, most: int = 4000) -> np.ndarray:
-    """Grow trees inside a square of `size` pixels until every tip has ended or left.
+    """Grow trees inside a square of `size` units until every tip has ended or left.
 
     A branch leaves at the angles that Murray (1926, "the physiological principle of minimum work applied to the angle
     of branching") derives from the radii: a twig at nearly a right angle from a trunk that hardly turns, equal
