@@ -52,7 +52,7 @@ class FitConfig:
 
     seconds: float = 60.0
     steps: int | None = None
-    batch_size: int = 8
+    batch_size: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     clip_norm: float = 1.0
