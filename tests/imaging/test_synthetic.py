@@ -104,6 +104,26 @@ def test_a_catheter_is_drawn_and_is_no_vessel() -> None:
     assert not any((drawing.structures["catheter"] & drawing.mask).any() for drawing in drawings)
 
 
+def test_a_catheter_is_marked_where_it_can_be_seen() -> None:
+    for seed in range(30):
+        image, _, structures = synthesize(seed, 256, "angiogram")
+        if (tube := structures["catheter"]).any():
+            around = ndimage.binary_dilation(tube, iterations=8) & ~ndimage.binary_dilation(tube, iterations=2)
+            # Behind a collimator nothing is seen, and nothing marked.
+            assert image[around].std() > 0
+
+
+def test_arteries_are_lighter_than_veins() -> None:
+    lighter = []
+    for seed in range(12):
+        image, _, structures = synthesize(seed, 256, "fundus")
+        green = image[..., 1].astype(float) - ndimage.median_filter(image[..., 1], 25)
+        if all(part.sum() > 200 for part in structures.values()):
+            lighter.append(green[structures["artery"]].mean() > green[structures["vein"]].mean())
+    assert len(lighter) >= 6
+    assert np.mean(lighter) > 0.8
+
+
 def test_annotators_differ_in_width_and_in_what_is_too_fine() -> None:
     segments = np.array([[10.0, 20, 90, 20, 0.6], [10, 60, 90, 60, 3]])
     narrow, wide = Annotator(0.0).mark(segments, 100), Annotator(1.0).mark(segments, 100)

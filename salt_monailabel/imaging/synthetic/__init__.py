@@ -21,7 +21,7 @@ STYLES: dict[str, Callable[[np.random.Generator, int], Drawing]] = {
     "overlap": overlap,
 }
 # How often each is drawn where none is asked for.
-SHARES = {"fundus": 0.36, "angiogram": 0.24, "octa": 0.22, "mixed": 0.18}
+SHARES = {"fundus": 0.42, "angiogram": 0.24, "octa": 0.2, "mixed": 0.14}
 # Of the images that were once compressed with losses.
 COMPRESSED = 0.25
 

@@ -30,7 +30,8 @@ def angiogram(rng: np.random.Generator, size: int) -> Drawing:
     ground = _subtracted(rng, size) if subtracted else _chest(rng, view)
     tube, catheter = _catheter(rng, view, roots)
     if subtracted and rng.random() < 0.7:
-        catheter = catheter * np.float32(0.2)
+        # Subtraction leaves too little of it to be marked.
+        catheter, tube = catheter * np.float32(0.2), np.zeros_like(tube)
     image = ground * (1 - vessels * (1 + np.float32(0.1) * texture(rng, size, 2, 6))) * (1 - catheter)
     image = grain(rng, image, 0.06, quantum=0.8)
     # What the contrast has not reached is not marked.
@@ -38,7 +39,8 @@ def angiogram(rng: np.random.Generator, size: int) -> Drawing:
     mask = Annotator.any(rng, sigma).mark(reached, size) > 0
     if rng.random() < 0.4:
         opening = collimator(rng, size)
-        image, mask = image * opening + np.float32(rng.uniform(0, 0.1)) * (1 - opening), mask & (opening > 0.5)
+        image = image * opening + np.float32(rng.uniform(0, 0.1)) * (1 - opening)
+        mask, tube = mask & (opening > 0.5), tube & (opening > 0.5)
     if rng.random() < (0.3 if subtracted else 0.12):
         image = 1 - image
     return Drawing(gray(image), mask, {"vessel": mask, "catheter": tube & ~mask})

@@ -39,9 +39,10 @@ def fundus(rng: np.random.Generator, size: int) -> Drawing:
     view = View(size, zoom, _corner(rng, size / zoom, centre, radius))
 
     segments, classes = _vessels(rng, nerve, axis, view)
-    thick = np.where(classes == VEIN, 1.0, rng.uniform(0.65, 0.95))
+    # Blood rich in oxygen is lighter: what tells arteries from veins, with their reflex and width.
+    share = np.where(classes == VEIN, 1.0, rng.uniform(0.5, 0.85))
     sigma = rng.uniform(0.35, 1.1) * max(1.0, zoom**0.5)
-    strength = per_tree(rng, segments, 0.3, 0.75) * thick
+    strength = rng.uniform(0.35, 0.8) * per_tree(rng, segments, 0.85, 1.0) * share
     vessels, reflex = _with_reflex(rng, segments, strength, classes)
     dark = shadow(vessels, size, reflex, rng.uniform(0.3, 2.5) * zoom, sigma)
 
