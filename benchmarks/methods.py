@@ -24,7 +24,6 @@ import torch
 from scipy import ndimage
 from tasks import Task, tasks
 from torch import Tensor
-from torch.nn import functional
 
 from salt_monailabel.adapters import Adapter, AdapterConfig, attach
 from salt_monailabel.inference import Predictor
@@ -39,7 +38,9 @@ RESULTS = Path(__file__).parent / "results" / "methods.json"
 # What tells one run from another; the base by its weights.
 KEYS = ("base", "task", "method", "labels", "seed", "steps", "split")
 METHODS: dict[str, AdapterConfig] = {
-    "image-only head": AdapterConfig(targets={}, also_train={"head": ("detail_head.*",)}),
+    "image-only head": AdapterConfig(
+        targets={}, also_train={"head": ("detail_head.*",), "prompts": ("label_prompts.modulation",)}
+    ),
     "head and norms": AdapterConfig(targets={}),
     "LoRA": AdapterConfig(method="lora"),
     "S-SAM": AdapterConfig(method="ssam"),
@@ -50,21 +51,15 @@ METHODS: dict[str, AdapterConfig] = {
 
 
 class ImageOnly(VesselSam):
-    """A model whose detail head is told nothing but the pixels, the prompts and the label's number: no encoder."""
+    """A model whose detail head is told nothing but the pixels, the prompts and the label: no encoder, no decoder."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Return nothing of use: (B, 256, S/16, S/16) of zeros."""
         return images.new_zeros(len(images), 256, images.shape[-2] // 16, images.shape[-1] // 16)
 
-    def decode(self, images: Tensor, embeddings: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """Decode as `VesselSam` does, the label's number in the place of the decoder's embedding."""
-        self._number = functional.one_hot(prompts.labels, 32).to(images.dtype)
-        return super().decode(images, embeddings, prompts)
-
     def _decode_mask(self, embeddings: Tensor, sparse: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         side = 4 * embeddings.shape[-1]
-        upscaled = self._number[..., None, None].expand(-1, -1, side, side)
-        return embeddings.new_zeros(len(sparse), 1, side, side), upscaled
+        return embeddings.new_zeros(len(sparse), 1, side, side), embeddings.new_zeros(len(sparse), 32, side, side)
 
 
 def adapt(

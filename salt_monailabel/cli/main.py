@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -151,15 +152,20 @@ def pretrain(
     base: Annotated[str, typer.Option(help="Architecture to train.")] = "vessel_t",
     start: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to go on from.")] = None,
     seed: Annotated[int, typer.Option(help="Of the weights and of the drawn images.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that draw images.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that draw images; one, or beside a GPU one per core.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Train a base from nothing on drawn vessels. Resumes where it was stopped, from OUT.pt."""
+    from salt_monailabel.models.precision import best_device
     from salt_monailabel.training.pretrain import PretrainConfig
 
     from .commands import explained, pretrain_base
 
     with explained(console):
+        if workers is None:
+            workers = 1 if best_device(device).type == "cpu" else os.cpu_count() or 1
         config = PretrainConfig(steps=steps, learning_rate=learning_rate, seed=seed, workers=workers)
         pretrain_base(base, config, start, device, out, console)
 

@@ -48,10 +48,16 @@ class DetailHead(nn.Module):
         self.refine = _conv(half, half)
         self.residual = nn.Conv2d(half, 4, 3, padding=1)
         self.unfold = nn.PixelShuffle(2)
+        self._widths = [quarter, quarter, half, half]
         for parameter in self.residual.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, pixels: Tensor, embedding: Tensor, hints: Tensor) -> Tensor:
+    @property
+    def modulation_width(self) -> int:
+        """Numbers a label modulates the features by."""
+        return sum(self._widths)
+
+    def forward(self, pixels: Tensor, embedding: Tensor, hints: Tensor, modulation: Tensor) -> Tensor:
         """Return the residual logits.
 
         Parameters
@@ -62,12 +68,17 @@ class DetailHead(nn.Module):
             The mask decoder's upscaled embedding.
         hints : Tensor, (B, hint_channels, S, S)
             Clicks and previous mask, drawn.
+        modulation : Tensor, (B, modulation_width)
+            What the label asked for scales and shifts the features by, at both strides; zero changes nothing (FiLM,
+            Perez et al. 2018).
 
         Returns
         -------
         Tensor, (B, 1, S, S)
         """
         half = self.stride2(torch.cat([pixels, hints], dim=1))
-        quarter = self.join(torch.cat([self.stride4(half), embedding], dim=1))
+        scale4, shift4, scale2, shift2 = modulation[..., None, None].split(self._widths, dim=1)
+        join, narrow = self.join
+        quarter = narrow(join(torch.cat([self.stride4(half), embedding], dim=1)) * (1 + scale4) + shift4)
         doubled = functional.interpolate(quarter, size=half.shape[-2:], mode="bilinear", align_corners=False)
-        return self.unfold(self.residual(self.refine(doubled + half)))
+        return self.unfold(self.residual(self.refine(doubled + half) * (1 + scale2) + shift2))

@@ -69,7 +69,8 @@ def load_base(
     name : str
         A key of `BASES`.
     labels : sequence of str
-        Label prompts. All start as a copy of the base's own, if it has one: any structure is a vessel at first.
+        Label prompts. Each starts as the base's prompt of that name, else of its first: any structure is a vessel at
+        first.
     weights : path, optional
         A checkpoint to use instead of the shipped or downloaded one.
     input_size : int, optional
@@ -86,14 +87,17 @@ def load_base(
     path = (
         Path(weights) if weights else fetch(known.url, known.sha256) if known.url else SHIPPED / f"{name}.safetensors"
     )
-    state = read_safetensors(path)[0] if path.suffix == ".safetensors" else read_sam_checkpoint(path)
+    state, card = read_safetensors(path) if path.suffix == ".safetensors" else (read_sam_checkpoint(path), {})
     # What the checkpoint lacks (a detail head, label prompts) starts alike on every machine.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = VesselSam(known.architecture, labels, input_size, text_embeddings)
-    tokens = state.pop("label_prompts.tokens", None)
-    if tokens is not None and text_embeddings is None:
-        state["label_prompts.tokens"] = tokens[:1].expand(len(model.labels), -1)
+    trained = {label: row for row, label in enumerate(card.get("labels", []))}
+    rows = [trained.get(label, 0) for label in model.labels]
+    for name in ("label_prompts.tokens", "label_prompts.modulation"):
+        prompts = state.pop(name, None)
+        if prompts is not None and text_embeddings is None:
+            state[name] = prompts[rows]
     _load_state(model, state, path)
     return model.eval()
 

@@ -132,8 +132,8 @@ class VesselSam(nn.Module):
             transformer_dim=PROMPT_DIM,
             transformer=TwoWayTransformer(depth=2, embedding_dim=PROMPT_DIM, mlp_dim=2048, num_heads=8),
         )
-        self.label_prompts = LabelPrompts(labels, PROMPT_DIM, text_embeddings)
         self.detail_head = DetailHead(PROMPT_DIM // 8)
+        self.label_prompts = LabelPrompts(labels, PROMPT_DIM, self.detail_head.modulation_width, text_embeddings)
         self.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1) / 255, False)
         self.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1) / 255, False)
 
@@ -171,12 +171,13 @@ class VesselSam(nn.Module):
         points = None if prompts.points is None else (prompts.points, prompts.point_labels)
         previous = None if prompts.masks is None else self._low_resolution(prompts.masks)
         sparse, dense = self.prompt_encoder(points=points, boxes=prompts.boxes, masks=previous)
-        label = self.label_prompts(prompts.labels)
+        label, modulation = self.label_prompts(prompts.labels)
         sparse = torch.cat([label, sparse.expand(len(label), -1, -1)], dim=1)
         coarse, upscaled = self._decode_mask(embeddings, sparse, dense)
         upsampled = functional.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
         hints = draw_hints(self.input_size, prompts.points, prompts.point_labels, prompts.masks, len(images))
-        return upsampled + self.detail_head(self.normalize(images), upscaled, hints.to(images.device)), coarse
+        residual = self.detail_head(self.normalize(images), upscaled, hints.to(images.device), modulation)
+        return upsampled + residual, coarse
 
     def forward(self, images: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
         """Encode and decode; see :meth:`decode`."""

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from salt_monailabel.imaging.intensity import to_rgb
-from salt_monailabel.imaging.synthetic import synthesize
-from salt_monailabel.models import Prompts, VesselSam
+from salt_monailabel.imaging.synthetic import Drawing, synthesize
+from salt_monailabel.models import Prompts, VesselSam, load_base
 from salt_monailabel.models.precision import autocast
+from salt_monailabel.models.weights import read_safetensors
 
 from .losses import bce_loss, coarse_loss, dice_loss
 from .metrics import dice
 from .prompts import click_prompts, random_boxes
+
+# The prompts of a base: for all vessels, then for what the styles can tell apart.
+LABELS = ("vessel", "artery", "vein", "catheter")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class PretrainConfig:
         Share of steps that are prompted by clicks on the errors of a first answer, and by a box.
     click_weight : float
         Weight in the cross-entropy of the regions clicked at.
+    parts : float
+        Share of crops asked for a part of what is drawn (artery, vein, catheter), where it can be told apart.
     blind : float
         Share of crops whose pixels the detail head does not get to see, so that the encoder learns to see for it.
     seed : int
@@ -66,20 +72,26 @@ class PretrainConfig:
     clicks: float = 0.5
     boxes: float = 0.1
     click_weight: float = 8.0
+    parts: float = 0.4
     blind: float = 0.15
     seed: int = 0
     workers: int = 1
 
 
-class DrawnVessels(IterableDataset[tuple[Tensor, Tensor]]):
-    """An endless stream of crops of drawn images: (3, S, S) float32 in 0..1 and (1, S, S) float32."""
+class DrawnVessels(IterableDataset[tuple[Tensor, Tensor, int]]):
+    """An endless stream of crops of drawn images, the truth of a label, and the label's row.
 
-    def __init__(self, config: PretrainConfig, crop_size: int, start: int = 0) -> None:
+    Images are (3, S, S) float32 in 0..1, truths (1, S, S) float32. The first label stands for all vessels, the others
+    for the parts of that name.
+    """
+
+    def __init__(self, config: PretrainConfig, crop_size: int, labels: Sequence[str], start: int = 0) -> None:
         self.config = config
         self.crop_size = crop_size
+        self.labels = tuple(labels)
         self.start = start
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, int]]:
         worker = torch.utils.data.get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         index = self.start + number
@@ -88,8 +100,16 @@ class DrawnVessels(IterableDataset[tuple[Tensor, Tensor]]):
             drawing = synthesize(int(rng.integers(2**62)), self.config.image_size)
             rgb = to_rgb(drawing.image)
             for _ in range(self.config.crops):
-                yield self._crop(rng, rgb, drawing.mask)
+                row, mask = self._asked_for(rng, drawing)
+                yield *self._crop(rng, rgb, mask), row
             index += workers
+
+    def _asked_for(self, rng: np.random.Generator, drawing: Drawing) -> tuple[int, np.ndarray]:
+        parts = {row: drawing.structures.get(label) for row, label in enumerate(self.labels) if row}
+        present = [(row, mask) for row, mask in parts.items() if mask is not None and mask.any()]
+        if present and rng.random() < self.config.parts:
+            return present[rng.integers(len(present))]
+        return 0, drawing.mask
 
     def _crop(self, rng: np.random.Generator, rgb: np.ndarray, mask: np.ndarray) -> tuple[Tensor, Tensor]:
         reach = mask.shape[0] - self.crop_size + 1
@@ -116,6 +136,16 @@ class PretrainProgress:
     seconds: float
 
 
+def start_from(base: str, weights: Path) -> VesselSam:
+    """Load weights to train on from. Labels they lack start apart from the others, not as copies of the first."""
+    model = load_base(base, LABELS, weights=weights)
+    known = read_safetensors(weights)[1].get("labels", [])
+    for label, token in zip(LABELS, model.label_prompts.tokens.data, strict=True):
+        if label not in known:
+            torch.nn.init.normal_(token)
+    return model
+
+
 def pretrain(
     model: VesselSam,
     config: PretrainConfig,
@@ -139,7 +169,7 @@ def pretrain(
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=decay, fused=True)
     first, before = _resume(checkpoint, model, optimizer, config)
     crops = DataLoader(
-        DrawnVessels(config, model.input_size, start=first * config.batch_size // config.crops),
+        DrawnVessels(config, model.input_size, model.labels, start=first * config.batch_size // config.crops),
         batch_size=config.batch_size,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
@@ -147,10 +177,11 @@ def pretrain(
     )
     started = time.perf_counter()
     rng = np.random.default_rng((config.seed, first))
-    for step, (images, masks) in zip(range(first, config.steps), crops, strict=False):
+    for step, batch in zip(range(first, config.steps), crops, strict=False):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
-        loss, score = _loss(model, images.to(device), masks.to(device), config, rng)
+        images, masks, labels = (tensor.to(device) for tensor in batch)
+        loss, score = _loss(model, images, masks, labels, config, rng)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
@@ -168,9 +199,8 @@ def _schedule(step: int, config: PretrainConfig) -> float:
 
 
 def _loss(
-    model: VesselSam, images: Tensor, masks: Tensor, config: PretrainConfig, rng: np.random.Generator
+    model: VesselSam, images: Tensor, masks: Tensor, labels: Tensor, config: PretrainConfig, rng: np.random.Generator
 ) -> tuple[Tensor, float]:
-    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
     kind = rng.random()
     weight = None
     with autocast(images.device):

@@ -111,6 +111,21 @@ def test_without_training_it_is_segment_anything_with_a_label_token(sam: VesselS
     torch.testing.assert_close(logits, upsampled, rtol=0, atol=1e-5)
 
 
+def test_a_modulation_parts_labels_that_are_one_to_the_decoder(sam: VesselSam) -> None:
+    model = VesselSam(sam.architecture, ("vessel", "stenosis")).eval()
+    train_the_head(model)
+    twice, asked = images().expand(2, -1, -1, -1), Prompts(torch.tensor([0, 1]))
+    with torch.no_grad():
+        model.label_prompts.tokens[1] = model.label_prompts.tokens[0]
+        alike, _ = model(twice, asked)
+        model.label_prompts.modulation[1] = noise(192)
+        logits, coarse = model(twice, asked)
+    assert torch.equal(alike[0], alike[1])
+    assert torch.equal(coarse[0], coarse[1])
+    assert torch.equal(logits[0], alike[0])
+    assert not torch.allclose(logits[0], logits[1], atol=1e-2)
+
+
 def test_a_trained_head_changes_the_native_logits_alone(sam: VesselSam) -> None:
     with torch.no_grad():
         logits, coarse = sam(images(), PROMPTS["clicks"])
@@ -123,7 +138,7 @@ def test_a_trained_head_changes_the_native_logits_alone(sam: VesselSam) -> None:
 def test_the_head_resolves_what_the_stride_of_the_decoder_blurs(sam: VesselSam) -> None:
     train_the_head(sam)
     with torch.no_grad():
-        residual = sam.detail_head(images(), noise(1, 32, 16, 16), torch.zeros(1, 3, 64, 64))
+        residual = sam.detail_head(images(), noise(1, 32, 16, 16), torch.zeros(1, 3, 64, 64), torch.zeros(1, 192))
     blurred = functional.interpolate(functional.avg_pool2d(residual, 4), scale_factor=4, mode="bilinear")
     assert residual.shape == (1, 1, 64, 64)
     assert (residual - blurred).std() > 0.2 * residual.std()
@@ -135,7 +150,7 @@ def test_the_head_is_shown_the_image_and_the_prompts_drawn_over_it(sam: VesselSa
     asked = PROMPTS["all"]
     with torch.no_grad():
         sam(images(), asked)
-    ((pixels, _, hints),) = shown
+    ((pixels, _, hints, _),) = shown
     assert torch.equal(pixels, sam.normalize(images()))
     assert torch.equal(hints, draw_hints(64, asked.points, asked.point_labels, asked.masks, 1))
 
@@ -145,7 +160,9 @@ def test_a_click_two_pixels_further_changes_the_detail(sam: VesselSam) -> None:
     embedding = noise(1, 32, 16, 16)
     with torch.no_grad():
         residuals = [
-            sam.detail_head(images(), embedding, draw_hints(64, points, torch.tensor([[1]]), None, 1))
+            sam.detail_head(
+                images(), embedding, draw_hints(64, points, torch.tensor([[1]]), None, 1), torch.zeros(1, 192)
+            )
             for points in (None, torch.tensor([[[20.0, 30.0]]]), torch.tensor([[[22.0, 30.0]]]))
         ]
     assert not torch.allclose(residuals[0], residuals[1], atol=1e-3)
@@ -259,7 +276,7 @@ def test_decoding_what_was_encoded_is_the_whole_model(sam: VesselSam) -> None:
 
 
 def test_an_unknown_label_is_refused_and_the_known_ones_named() -> None:
-    prompts = LabelPrompts(("vessel", "stenosis"))
+    prompts = LabelPrompts(("vessel", "stenosis"), 8, 4)
     assert prompts.index("stenosis") == 1
     with pytest.raises(UnknownLabelError, match="unknown label 'catheter'; this model knows: vessel, stenosis"):
         prompts.index("catheter")
@@ -268,13 +285,13 @@ def test_an_unknown_label_is_refused_and_the_known_ones_named() -> None:
 @pytest.mark.parametrize("labels", [(), ("vessel", "vessel")])
 def test_labels_must_be_distinct_and_at_least_one(labels: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="labels must be distinct"):
-        LabelPrompts(labels)
+        LabelPrompts(labels, 8, 4)
 
 
 def test_label_tokens_from_text_are_an_affine_map_that_trains(sam: VesselSam) -> None:
     text = noise(2, 6)
     model = VesselSam(sam.architecture, ("vessel", "stenosis"), text_embeddings=text)
-    tokens = model.label_prompts(torch.tensor([1, 0]))
+    tokens, _ = model.label_prompts(torch.tensor([1, 0]))
     affine = model.label_prompts.affine
     torch.testing.assert_close(tokens, (text[[1, 0]] @ affine.weight.T + affine.bias).unsqueeze(1))
     tokens.square().sum().backward()

@@ -118,12 +118,22 @@ def test_every_label_starts_as_the_label_of_the_base(state: dict[str, Tensor], t
     assert torch.equal(model.label_prompts.tokens, torch.cat([token, token]))
 
 
+def test_a_label_the_base_was_trained_for_keeps_its_prompt(state: dict[str, Tensor], tmp_path: Path) -> None:
+    state["label_prompts.tokens"] = tokens = torch.randn(3, 256)
+    state["label_prompts.modulation"] = modulation = torch.randn(3, 192)
+    card = {"labels": ["vessel", "artery", "vein"]}
+    save_file(state, tmp_path / "tiny.safetensors", metadata={"card": json.dumps(card)})
+    model = load_base("tiny", ("vein", "stent", "artery"), weights=tmp_path / "tiny.safetensors")
+    assert torch.equal(model.label_prompts.tokens, tokens[[2, 0, 1]])
+    assert torch.equal(model.label_prompts.modulation, modulation[[2, 0, 1]])
+
+
 def test_text_embeddings_take_the_place_of_the_label_of_the_base(state: dict[str, Tensor], tmp_path: Path) -> None:
     path = stored(state, tmp_path / "tiny.safetensors")
     text = torch.eye(2, 6)
     model = load_base("tiny", ("vessel", "stenosis"), weights=path, text_embeddings=text)
     assert torch.equal(model.state_dict()["label_prompts.text"], text)
-    assert model.label_prompts(torch.tensor([0, 1])).shape == (2, 1, 256)
+    assert model.label_prompts(torch.tensor([0, 1]))[0].shape == (2, 1, 256)
 
 
 @pytest.mark.parametrize("size", [32, 96, 112])

@@ -19,7 +19,15 @@ from torch import Tensor
 from salt_monailabel.imaging.synthetic import Drawing
 from salt_monailabel.models import BASES, VesselSam, load_base
 from salt_monailabel.models.registry import Base
-from salt_monailabel.training.pretrain import DrawnVessels, PretrainConfig, PretrainProgress, export, pretrain
+from salt_monailabel.training.pretrain import (
+    LABELS,
+    DrawnVessels,
+    PretrainConfig,
+    PretrainProgress,
+    export,
+    pretrain,
+    start_from,
+)
 from salt_monailabel.training.prompts import random_boxes
 
 CPU = torch.device("cpu")
@@ -137,7 +145,9 @@ def exported(tiny_sam: VesselSam, tmp_path: Path) -> SimpleNamespace:
     """Train and export a base."""
     run(tiny_sam, tmp_path / "base.pt", replace(TINY, steps=1))
     path = tmp_path / "shipped" / "tiny.safetensors"
-    return SimpleNamespace(path=path, model=tiny_sam, card=export(tmp_path / "base.pt", path, {"base": "tiny"}))
+    return SimpleNamespace(
+        path=path, model=tiny_sam, card=export(tmp_path / "base.pt", path, {"base": "tiny", "labels": ["vessel"]})
+    )
 
 
 def test_an_exported_base_is_half_precision_with_its_card_inside_and_beside(exported: SimpleNamespace) -> None:
@@ -160,13 +170,25 @@ def test_an_exported_base_is_loaded_as_it_was_trained(
     assert all(torch.equal(loaded[name], tensor.half().float()) for name, tensor in trained.items())
 
 
+def test_training_on_keeps_known_labels_and_parts_new_ones(
+    exported: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BASES, "tiny", Base(exported.model.architecture))
+    known = exported.model.label_prompts.tokens.detach().half().float()
+    tokens = start_from("tiny", exported.path).label_prompts.tokens.detach()
+    assert tokens.shape == (len(LABELS), 256)
+    assert len(tokens.unique(dim=0)) == len(LABELS)
+    assert torch.equal(tokens[:1], known)
+
+
 def test_crops_are_images_from_0_to_1_with_their_masks() -> None:
-    for image, mask in islice(DrawnVessels(TINY, 64), 6):
+    for image, mask, label in islice(DrawnVessels(TINY, 64, LABELS), 6):
         assert (image.shape, image.dtype) == ((3, 64, 64), torch.float32)
         assert (mask.shape, mask.dtype) == ((1, 64, 64), torch.float32)
         assert image.min() >= 0
         assert image.max() <= 1
         assert set(mask.unique().tolist()) <= {0, 1}
+        assert 0 <= label < len(LABELS)
 
 
 def test_image_and_mask_are_turned_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,24 +197,36 @@ def test_image_and_mask_are_turned_together(monkeypatch: pytest.MonkeyPatch) -> 
         return Drawing(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255, mask, {})
 
     monkeypatch.setattr("salt_monailabel.training.pretrain.synthesize", pattern)
-    for image, mask in islice(DrawnVessels(TINY, 64), 20):
+    for image, mask, _ in islice(DrawnVessels(TINY, 64, LABELS), 20):
         assert torch.equal(image[:1], mask)
 
 
+def test_parts_are_asked_for_where_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    half, other = np.zeros((2, 96, 96), bool)
+    half[:48], other[48:] = True, True
+    drawing = Drawing(np.zeros((96, 96, 3), np.uint8), half | other, {"artery": half, "vein": other, "stent": half})
+    monkeypatch.setattr("salt_monailabel.training.pretrain.synthesize", lambda seed, size: drawing)
+    crops = list(islice(DrawnVessels(replace(TINY, parts=0.5), 96, LABELS), 60))
+    assert {row for *_, row in crops} == {0, 1, 2}
+    assert all(mask.mean() == (1 if row == 0 else 0.5) for _, mask, row in crops)
+    assert 15 < sum(row > 0 for *_, row in crops) < 45
+    assert {row for *_, row in islice(DrawnVessels(TINY, 96, ("vessel",)), 8)} == {0}
+
+
 def test_drawing_goes_on_from_any_image_and_never_repeats() -> None:
-    stream = [image for image, _ in islice(DrawnVessels(TINY, 64), 8)]
-    later = [image for image, _ in islice(DrawnVessels(TINY, 64, start=2), 4)]
+    stream = [image for image, *_ in islice(DrawnVessels(TINY, 64, LABELS), 8)]
+    later = [image for image, *_ in islice(DrawnVessels(TINY, 64, LABELS, start=2), 4)]
     assert all(torch.equal(image, again) for image, again in zip(stream[4:], later, strict=True))
     assert len({image.numpy().tobytes() for image in stream}) == 8
-    other = next(iter(DrawnVessels(replace(TINY, seed=1), 64)))[0]
+    other = next(iter(DrawnVessels(replace(TINY, seed=1), 64, LABELS)))[0]
     assert not torch.equal(other, stream[0])
 
 
 def test_workers_share_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = [image for image, _ in islice(DrawnVessels(TINY, 64), 8)]
+    alone = [image for image, *_ in islice(DrawnVessels(TINY, 64, LABELS), 8)]
     for number in range(2):
         monkeypatch.setattr("torch.utils.data.get_worker_info", lambda n=number: SimpleNamespace(id=n, num_workers=2))
-        mine = [image for image, _ in islice(DrawnVessels(TINY, 64), 4)]
+        mine = [image for image, *_ in islice(DrawnVessels(TINY, 64, LABELS), 4)]
         expected = [alone[i] for i in (2 * number, 2 * number + 1, 2 * number + 4, 2 * number + 5)]
         assert all(torch.equal(image, again) for image, again in zip(mine, expected, strict=True))
 
