@@ -29,6 +29,7 @@ RESULTS = Path(__file__).parent / "results"
 def measure(dataset: Path, labels: int, seconds: float, arguments: argparse.Namespace) -> dict[str, Any]:
     """Adapt on `labels` images for `seconds` and score the test split."""
     device = best_device(arguments.device)
+    torch.manual_seed(arguments.seed)
     adapter = fresh_adapter("vessel_t", ("vessel",), AdapterConfig(method=arguments.method))
     model = adapter.model
     assert isinstance(model, VesselSam)

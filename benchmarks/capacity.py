@@ -71,14 +71,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
-    keys = ("width", "depth", "heads", "steps", "seed")
+    keys = ("width", "depth", "heads", "steps", "seed", "device")
     done = {tuple(row[key] for key in keys) for row in rows}
     for shape in SHAPES:
-        if (*shape, arguments.steps, arguments.seed) in done:
+        if (*shape, arguments.steps, arguments.seed, arguments.device) in done:
             continue
         rows.append(measure(shape, arguments.steps, arguments.seed, best_device(arguments.device)))
         arguments.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")

@@ -143,7 +143,8 @@ def main() -> None:
         )  # fmt: skip
         _write(arguments.out, rows)
         print(json.dumps(rows[-1]), f"{time.perf_counter() - started:.0f} s in all", flush=True)
-    summarize([row for row in rows if row["base"] == base])
+    wanted = {"base": base, "steps": arguments.steps, "split": arguments.split}
+    summarize([row for row in rows if wanted.items() <= row.items()])
 
 
 def summarize(rows: list[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from skimage.transform import resize
 from tasks import Scored, real
 
@@ -56,6 +57,7 @@ def measure(dataset: Path, scale: float, labels: int, steps: int, seed: int, dev
     task = real(dataset)
     model = load_base("vessel_t")
     if labels:
+        torch.manual_seed(seed)
         adapter = attach(model, AdapterConfig())
         model.to(best_device(device))
         frames = [magnified(scored, scale)[0] for scored in task.frames("train", labels)]
@@ -64,11 +66,12 @@ def measure(dataset: Path, scale: float, labels: int, steps: int, seed: int, dev
     assert isinstance(model, VesselSam)
     predictor, rows = Predictor(model, best_device(device)), []
     held_out = task.frames("val", None)
+    images = [magnified(scored, scale)[0].rgb for scored in held_out]
     for views in VIEWS:
         started = time.perf_counter()
         answers = [
-            probabilities(predictor, magnified(scored, scale)[0].rgb, views, scored[0].labels.shape)
-            for scored in held_out
+            probabilities(predictor, image, views, frame.labels.shape)
+            for image, (frame, _) in zip(images, held_out, strict=True)
         ]
         seconds = (time.perf_counter() - started) / len(held_out)
         for threshold in THRESHOLDS:
@@ -78,8 +81,8 @@ def measure(dataset: Path, scale: float, labels: int, steps: int, seed: int, dev
             ]
             dice, cl_dice = (round(float(np.mean([getattr(s, k) for s in scores])), 4) for k in ("dice", "cl_dice"))
             rows.append(
-                {"dataset": dataset.name, "labels": labels, "steps": steps if labels else 0, "scale": scale,
-                 "views": views, "threshold": threshold, "dice": dice, "cl_dice": cl_dice,
+                {"dataset": dataset.name, "labels": labels, "steps": steps if labels else 0, "seed": seed,
+                 "scale": scale, "views": views, "threshold": threshold, "dice": dice, "cl_dice": cl_dice,
                  "seconds_per_image": round(seconds, 2)}
             )  # fmt: skip
     return rows
@@ -96,15 +99,14 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
-    rows = []
+    out = arguments.out or RESULTS / f"resolution-{arguments.dataset.name}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
     for labels in arguments.labels:
         for scale in arguments.scales:
-            found = measure(arguments.dataset, scale, labels, arguments.steps, arguments.seed, arguments.device)
-            rows += found
-            for row in found:
-                print(json.dumps(row), flush=True)
-    out = arguments.out or RESULTS / f"resolution-{arguments.dataset.name}.json"
-    out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+            rows += measure(arguments.dataset, scale, labels, arguments.steps, arguments.seed, arguments.device)
+            out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+            print(max(rows[-2 * len(THRESHOLDS) :], key=lambda row: row["dice"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def drawn(style: str, structures: Sequence[str], size: int, clicked: bool = Fals
         wanted = DRAWN[split] if most is None else min(most, DRAWN[split])
         while len(found) < wanted:
             drawing = synthesize(seed, size, style)
-            seed += 1
+            name, seed = f"{style} {seed}", seed + 1
             masks = [drawing.structures[name] for name in structures]
             if min(mask.sum() for mask in masks) < 0.004 * size * size:
                 continue
@@ -71,7 +71,7 @@ def drawn(style: str, structures: Sequence[str], size: int, clicked: bool = Fals
                 labels = masks[len(found) % len(masks)].astype(np.uint8)
             else:
                 labels = np.max([i * mask.astype(np.uint8) for i, mask in enumerate(masks, 1)], axis=0)
-            found.append((LabelledFrame(to_rgb(drawing.image), labels, f"{style} {seed}"), True))
+            found.append((LabelledFrame(to_rgb(drawing.image), labels, name), True))
         return found
 
     return Task(("tree",) if clicked else tuple(structures), frames, clicked)

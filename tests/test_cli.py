@@ -144,6 +144,16 @@ def test_predict_keeps_images_of_one_name_but_several_formats_apart(dataset: Pat
     assert result.exit_code != 0 or len(list((tmp_path / "out").glob("*.nrrd"))) == 2
 
 
+def test_predict_never_writes_over_an_image(dataset: Path) -> None:
+    image = dataset / "images" / "a.png"
+    before = image.read_bytes()
+    result = salt("predict", image, "--out", dataset / "images")
+    assert result.exit_code == 1
+    assert "a.png would be overwritten" in " ".join(result.output.split())
+    assert image.read_bytes() == before
+    assert not (dataset / "images" / "a.nrrd").exists()
+
+
 def test_evaluate_writes_the_scores_as_json(dataset: Path, tmp_path: Path) -> None:
     result = salt("evaluate", dataset, "--out", tmp_path / "scores.json")
     assert result.exit_code == 0, result.output

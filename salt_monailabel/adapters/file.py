@@ -135,7 +135,7 @@ def _fill(adapter: Adapter, card: dict[str, Any], tensors: dict[str, Tensor], pa
     if card["base_fingerprint"] != adapter.base_fingerprint:
         raise AdapterError(
             f"{path} was trained on another base ({card.get('base', 'unnamed')}, {card['base_fingerprint'][:12]}) than "
-            f"the one loaded ({adapter.base_fingerprint[:12]}); load that base, or train anew"
+            f"the one loaded ({adapter.base_fingerprint[:12]}); load that base, or begin a new folder of adapters"
         )
     written = tensors.pop(SKETCH, None)
     if adapter.bases and (
@@ -149,7 +149,9 @@ def _fill(adapter: Adapter, card: dict[str, Any], tensors: dict[str, Tensor], pa
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if shapes != {name: tuple(tensor.shape) for name, tensor in state.items()}:
         differ = sorted(set(shapes) ^ set(state) or {n for n in shapes if shapes[n] != tuple(state[n].shape)})
-        raise AdapterError(f"{path} does not fit the model: {', '.join(differ[:3])}; were the labels others?")
+        raise AdapterError(
+            f"{path} does not fit the model: {', '.join(differ[:3])}; were the labels others, or the program older?"
+        )
     with torch.no_grad():
         for name, tensor in state.items():
             tensor.copy_(tensors[name])

@@ -67,6 +67,9 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, cons
     names = [path.stem for path in images]
     if clash := next((path for path in images if names.count(path.stem) > 1), None):
         raise ImageError(f"several images would be written as {clash.stem}.nrrd; segment them into different folders")
+    written = {(out / f"{name}{extension}").resolve() for name in names for extension in (".nrrd", ".png")}
+    if own := next((path for path in images if path.resolve() in written), None):
+        raise ImageError(f"{own} would be overwritten by a result; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     failed = 0
     for path in track(images, "segmenting", console=console):

@@ -79,7 +79,10 @@ def read_mask(path: str | Path, study: Study) -> np.ndarray:
         If the file is no mask or has another size than the study.
     """
     path = Path(path)
-    frames = _as_frames(_read(path), path).max(axis=-1)
+    channels = _as_frames(_read(path), path)
+    if len(_colours(channels)) > 1:
+        raise ImageError(f"{path.name} marks by several colours; save it as a label map: the values 1, 2, … in gray")
+    frames = channels.max(axis=-1)
     if frames.shape != study.shape:
         raise ImageError(
             f"{path.name} has {_size(frames.shape)} but its image {study.name} has {_size(study.shape)}; "
@@ -189,6 +192,12 @@ def _as_frames(image: sitk.Image, path: Path) -> np.ndarray:
         array = array[None]
     # Gray with alpha, and RGB with alpha: transparency means nothing here.
     return array[..., :1] if channels == 2 else array[..., :3]
+
+
+def _colours(channels: np.ndarray) -> set[int]:
+    """Return which channels are bright together, as bit sets, black left out; borders may be smoothed."""
+    bright = (channels > 127) @ (1 << np.arange(channels.shape[-1]))
+    return set(np.unique(bright).tolist()) - {0}
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -8,13 +8,13 @@ import torch
 def autocast(device: torch.device) -> torch.autocast:
     """Return a context that computes in bfloat16 where the device has instructions for it, else in float32.
 
-    A CPU without them emulates bfloat16, more slowly than it computes in float32.
+    A processor without them emulates bfloat16, more slowly than it computes in float32.
     """
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
     else:
-        fast = device.type != "cuda" or torch.cuda.is_bf16_supported()
+        fast = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 

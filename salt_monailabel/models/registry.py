@@ -69,14 +69,14 @@ def load_base(
     name : str
         A key of `BASES`.
     labels : sequence of str
-        Label prompts. Each starts as the base's prompt of that name, else of its first: any structure is a vessel at
-        first.
+        Label prompts. Where the base has some, each starts as that of its name, else as the first: any structure is a
+        vessel at first.
     weights : path, optional
         A checkpoint to use instead of the shipped or downloaded one.
     input_size : int, optional
         Side of the model's input in pixels; position embeddings are resized to it.
     text_embeddings : Tensor, (labels, text_dim), optional
-        Start the label prompts from text embeddings instead.
+        Start the label tokens from text embeddings instead.
 
     Raises
     ------
@@ -94,10 +94,9 @@ def load_base(
         model = VesselSam(known.architecture, labels, input_size, text_embeddings)
     trained = {label: row for row, label in enumerate(card.get("labels", []))}
     rows = [trained.get(label, 0) for label in model.labels]
-    for name in ("label_prompts.tokens", "label_prompts.modulation"):
-        prompts = state.pop(name, None)
-        if prompts is not None and text_embeddings is None:
-            state[name] = prompts[rows]
+    if text_embeddings is not None:
+        state.pop("label_prompts.tokens", None)
+    state |= {name: prompts[rows] for name, prompts in state.items() if name.startswith("label_prompts.")}
     _load_state(model, state, path)
     return model.eval()
 

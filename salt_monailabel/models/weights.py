@@ -34,7 +34,7 @@ def fetch(url: str, sha256: str) -> Path:
     Raises
     ------
     WeightsError
-        If the download fails or the file has another hash.
+        If the download fails or what was downloaded has another hash; a file that is there already is taken as it is.
     """
     path = weights_folder() / url.rsplit("/", 1)[-1]
     if not path.exists():

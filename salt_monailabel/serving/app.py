@@ -69,7 +69,11 @@ class SaltApp(MONAILabelApp):
         _must_exist("model", request.get("model"), self._infers)
         image = request.get("image")
         if isinstance(image, str) and os.path.exists(image) and not (is_upload(image) or self._of_session(image)):
-            raise HTTPException(404, f"there is no image '{image}' in the datastore")
+            known = (datastore or self.datastore()).get_image_uri(image)
+            if not known:
+                raise HTTPException(404, f"there is no image '{image}' in the datastore")
+            # A namesake in the working directory; MONAI Label would open that.
+            request = {**request, "image": known}
         return super().infer(request, datastore)
 
     def _of_session(self, image: str) -> bool:

@@ -32,7 +32,8 @@ class VesselDatastore(LocalDatastore):
 
     def __init__(self, folder: str, labels: Sequence[str], auto_reload: bool = True) -> None:
         self.label_names = tuple(labels)
-        super().__init__(folder, extensions=[f"*{e}" for e in EXTENSIONS], auto_reload=auto_reload)
+        patterns = [f"*{case}" for e in EXTENSIONS for case in (e, e.upper())]
+        super().__init__(folder, extensions=patterns, auto_reload=auto_reload)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Store an image if it can be read."""

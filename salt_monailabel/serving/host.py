@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 
-from salt_monailabel.adapters import Adapter, AdapterError, read_card
+from salt_monailabel.adapters import Adapter, AdapterConfig, AdapterError, read_card
 from salt_monailabel.inference import Embedded, Predictor, adapted_model, fresh_adapter
 from salt_monailabel.models import VesselSam, load_base
 from salt_monailabel.models.precision import best_device
@@ -16,6 +17,7 @@ from salt_monailabel.versions import VersionStore
 
 from .options import Options
 
+logger = logging.getLogger(__name__)
 EMBEDDINGS_BYTES = 1 << 30
 BASE = "base"
 
@@ -100,3 +102,8 @@ class ModelHost:
                 f"the adapter in {self.store.folder} was trained for base and labels {found}, but the server was "
                 f"started with {wanted}; start it as before, or give another folder with --conf adapters"
             )
+        if AdapterConfig.from_dict(card.get("config", {})) != self.options.adapter_config():
+            logger.warning(
+                "the adapter in %s keeps the method and ranks it was begun with; others need another folder, "
+                "--conf adapters", self.store.folder,
+            )  # fmt: skip

@@ -138,6 +138,8 @@ class _Reporter:
             "dices": [],
         }
         self._recent: list[Progress] = []
+        # What is left of the training before says nothing of this one.
+        self._write()
 
     def __call__(self, progress: Progress) -> None:
         self._recent.append(progress)

@@ -140,9 +140,11 @@ def start_from(base: str, weights: Path) -> VesselSam:
     """Load weights to train on from. Labels they lack start apart from the others, not as copies of the first."""
     model = load_base(base, LABELS, weights=weights)
     known = read_safetensors(weights)[1].get("labels", [])
-    for label, token in zip(LABELS, model.label_prompts.tokens.data, strict=True):
+    prompts = model.label_prompts
+    for row, label in enumerate(LABELS):
         if label not in known:
-            torch.nn.init.normal_(token)
+            torch.nn.init.normal_(prompts.tokens.data[row])
+            torch.nn.init.zeros_(prompts.modulation.data[row])
     return model
 
 
@@ -173,7 +175,6 @@ def pretrain(
         batch_size=config.batch_size,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
-        worker_init_fn=lambda _: torch.set_num_threads(1),
     )
     started = time.perf_counter()
     rng = np.random.default_rng((config.seed, first))
@@ -241,7 +242,8 @@ def _resume(
     if not path.exists():
         return 0, 0.0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["config"] != asdict(config):
+    # How many processes draw is the machine's affair.
+    if {**state["config"], "workers": config.workers} != asdict(config):
         raise ValueError(f"{path} was made with another configuration: {state['config']}; move it away to start anew")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

@@ -69,6 +69,8 @@ def _answer(model: VesselSam, images: Tensor, embeddings: Tensor, prompts: Promp
     """Return the probabilities the model answers with, (B, S, S)."""
     with torch.no_grad():
         logits, _ = model.decode(images, embeddings, prompts)
+    # Some versions of torch would reuse the weights cast here, without their gradients, for the step itself.
+    torch.clear_autocast_cache()
     return logits.float().sigmoid().cpu().numpy()[:, 0]
 
 

@@ -315,6 +315,13 @@ def test_a_coloured_mask_marks_what_is_not_black(study: Study, folder: Path) -> 
     assert np.array_equal(read_mask(stored(folder / "mask.png", colour, colour=True), study)[0], drawn)
 
 
+def test_a_mask_of_several_colours_is_refused(study: Study, folder: Path) -> None:
+    colour = np.zeros((*FLAT, 3), np.uint8)
+    colour[2:4], colour[5:7] = (255, 0, 0), (0, 0, 255)
+    with pytest.raises(ImageError, match=r"mask\.png marks by several colours; save it as a label map"):
+        read_mask(stored(folder / "mask.png", colour, colour=True), study)
+
+
 def test_a_mask_of_one_slice_fits_a_flat_image(study: Study, folder: Path) -> None:
     labels = noise(1, *FLAT) % 3
     assert np.array_equal(read_mask(stored(folder / "mask.nrrd", labels), study), labels)

@@ -129,9 +129,11 @@ def test_a_label_the_base_was_trained_for_keeps_its_prompt(state: dict[str, Tens
 
 
 def test_text_embeddings_take_the_place_of_the_label_of_the_base(state: dict[str, Tensor], tmp_path: Path) -> None:
-    path = stored(state, tmp_path / "tiny.safetensors")
     text = torch.eye(2, 6)
+    state["label_prompts.modulation"] = torch.randn(1, 192)
+    path = stored(state, tmp_path / "tiny.safetensors")
     model = load_base("tiny", ("vessel", "stenosis"), weights=path, text_embeddings=text)
+    assert torch.equal(model.label_prompts.modulation, state["label_prompts.modulation"].expand(2, -1))
     assert torch.equal(model.state_dict()["label_prompts.text"], text)
     assert model.label_prompts(torch.tensor([0, 1]))[0].shape == (2, 1, 256)
 

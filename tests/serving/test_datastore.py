@@ -163,7 +163,15 @@ def test_files_laid_into_the_folder_are_found_at_the_start(studies: Path) -> Non
     (studies / "labels" / "final").mkdir(parents=True)
     (studies / "laid.png").write_bytes(png(IMAGE)[1])
     (studies / "labels" / "final" / "laid.nrrd").write_bytes(one_slice(VESSELS)[1])
-    (studies / "waiting.bmp").write_bytes(b"to be looked at when it is asked for")
+    (studies / "waiting.BMP").write_bytes(b"to be looked at when it is asked for")
     with serving(studies) as viewer:
         assert viewer.status() == {"total": 2, "completed": 1, "label_tags": {"final": 1}}
         assert viewer.next_sample("first").json()["id"] == "waiting"
+
+
+def test_an_image_with_a_namesake_where_the_server_runs_is_the_one_in_the_datastore(
+    viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere" / "one").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert viewer.segment("salt", "one").labels.shape == VESSELS.shape

@@ -100,6 +100,11 @@ def test_a_resumed_run_starts_from_the_saved_weights_and_optimiser(tiny_sam: Ves
     assert not model.training
 
 
+def test_a_run_goes_on_with_another_number_of_processes(tiny_sam: VesselSam, tmp_path: Path) -> None:
+    run(deepcopy(tiny_sam), tmp_path / "base.pt", kill_after=2)
+    assert run(tiny_sam, tmp_path / "base.pt", replace(TINY, workers=1)) == [3, 4]
+
+
 @pytest.mark.parametrize("change", [{"steps": 6}, {"seed": 1}, {"learning_rate": 1e-4}])
 def test_a_checkpoint_of_another_configuration_is_refused_and_kept(
     tiny_sam: VesselSam, tmp_path: Path, change: dict[str, Any]
