@@ -26,13 +26,13 @@ from tasks import Task, tasks
 from torch import Tensor
 
 from salt_monailabel.adapters import Adapter, AdapterConfig, attach
-from salt_monailabel.inference import Predictor
-from salt_monailabel.inference.predictor import Embedded
-from salt_monailabel.models import Prompts, VesselSam, load_base
+from salt_monailabel.inference import Edit, Predictor
+from salt_monailabel.models import VesselSam, load_base
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.training import FitConfig, fit, mean_score
 from salt_monailabel.training.evaluate import Score, score
+from salt_monailabel.training.samples import Augmentation
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 # What tells one run from another; the base by its weights.
@@ -72,7 +72,9 @@ def adapt(
     torch.manual_seed(seed)
     adapter = attach(model, METHODS[method])
     model.to(device)
-    config = FitConfig(steps=steps, seed=seed, clicks=1.0 if task.clicked else FitConfig.clicks)
+    augmentation = Augmentation(magnify=task.magnify)
+    clicks = 1.0 if task.clicked else FitConfig.clicks
+    config = FitConfig(steps=steps, seed=seed, clicks=clicks, augmentation=augmentation)
     history = fit(adapter, [frame for frame, _ in task.frames("train", labels)], config)
     return adapter, history[-1].seconds
 
@@ -81,30 +83,23 @@ def measure(adapter: Adapter, task: Task, split: str, device: torch.device) -> S
     """Score an adapter on a task, averaged over labels and images."""
     model = adapter.merge()
     assert isinstance(model, VesselSam)
-    predictor = Predictor(model, device)
+    predictor = Predictor(model, device, magnify=task.magnify)
     scores = []
     for frame, inside in task.frames(split, None):
         for value, label in enumerate(model.labels, start=1):
             truth = frame.labels == value
             embedded = predictor.embed(frame.rgb)
-            answer = clicked(predictor, embedded, truth) if task.clicked else predictor.segment(embedded, label)
+            edit = Edit(foreground=[middle(truth)]) if task.clicked else Edit()
+            answer = predictor.edit(embedded, label, edit)
             scores.append(score(frame.name, answer > predictor.threshold, truth, inside))
     return mean_score(scores)
 
 
-def clicked(predictor: Predictor, embedded: Embedded, truth: np.ndarray) -> np.ndarray:
-    """Answer one foreground click in the middle of the truth's widest place, on an image of one tile: (H, W)."""
+def middle(truth: np.ndarray) -> tuple[float, float]:
+    """Return the middle (x, y) of the truth's widest place, where a user would click."""
     depth = ndimage.distance_transform_edt(truth)
     row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    device = predictor.device
-    point = torch.tensor([[[float(column), float(row)]]], device=device)
-    before = torch.from_numpy(predictor.segment(embedded, "tree"))[None, None].to(device)
-    prompts = Prompts(
-        torch.zeros(1, dtype=torch.long, device=device), point, torch.ones(1, 1, device=device), masks=before
-    )
-    with torch.inference_mode():
-        logits, _ = predictor.model.decode(embedded.pixels.to(device), embedded.embeddings, prompts)
-    return logits[0, 0].float().sigmoid().cpu().numpy()
+    return float(column), float(row)
 
 
 def main() -> None:

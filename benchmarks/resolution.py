@@ -12,14 +12,12 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from skimage.transform import resize
-from tasks import Scored, real
+from tasks import real
 
 from salt_monailabel.adapters import AdapterConfig, attach
 from salt_monailabel.inference import Predictor
@@ -27,6 +25,7 @@ from salt_monailabel.models import VesselSam, load_base
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig, fit
 from salt_monailabel.training.evaluate import score
+from salt_monailabel.training.samples import Augmentation
 
 RESULTS = Path(__file__).parent / "results"
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -36,20 +35,10 @@ VIEWS: dict[str, Sequence[Callable[[np.ndarray], np.ndarray]]] = {
 }
 
 
-def magnified(scored: Scored, scale: float) -> Scored:
-    """Return a frame and what counts of it with the frame `scale` times as large."""
-    frame, inside = scored
-    shape = [round(side * scale) for side in frame.labels.shape]
-    rgb = resize(frame.rgb, (*shape, 3), order=1, anti_aliasing=scale < 1).astype(np.float32)
-    labels = resize(frame.labels.astype(np.float32), shape, order=1) > 0.5
-    return replace(frame, rgb=rgb, labels=labels.astype(np.uint8)), inside
-
-
-def probabilities(predictor: Predictor, image: np.ndarray, views: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the mean over the views, (H, W), at the resolution of `shape`."""
+def probabilities(predictor: Predictor, image: np.ndarray, views: str) -> np.ndarray:
+    """Return the mean over the views, (H, W)."""
     # A mirror image is its own inverse.
-    answers = [view(predictor.segment(predictor.embed(view(image)), "vessel")) for view in VIEWS[views]]
-    return resize(np.mean(answers, axis=0), shape, order=1)
+    return np.mean([view(predictor.segment(predictor.embed(view(image)), "vessel")) for view in VIEWS[views]], axis=0)
 
 
 def measure(dataset: Path, scale: float, labels: int, steps: int, seed: int, device: str) -> list[dict[str, Any]]:
@@ -60,19 +49,15 @@ def measure(dataset: Path, scale: float, labels: int, steps: int, seed: int, dev
         torch.manual_seed(seed)
         adapter = attach(model, AdapterConfig())
         model.to(best_device(device))
-        frames = [magnified(scored, scale)[0] for scored in task.frames("train", labels)]
-        fit(adapter, frames, FitConfig(steps=steps, seed=seed))
+        frames = [frame for frame, _ in task.frames("train", labels)]
+        fit(adapter, frames, FitConfig(steps=steps, seed=seed, augmentation=Augmentation(magnify=scale)))
         adapter.merge()
     assert isinstance(model, VesselSam)
-    predictor, rows = Predictor(model, best_device(device)), []
+    predictor, rows = Predictor(model, best_device(device), magnify=scale), []
     held_out = task.frames("val", None)
-    images = [magnified(scored, scale)[0].rgb for scored in held_out]
     for views in VIEWS:
         started = time.perf_counter()
-        answers = [
-            probabilities(predictor, image, views, frame.labels.shape)
-            for image, (frame, _) in zip(images, held_out, strict=True)
-        ]
+        answers = [probabilities(predictor, frame.rgb, views) for frame, _ in held_out]
         seconds = (time.perf_counter() - started) / len(held_out)
         for threshold in THRESHOLDS:
             scores = [

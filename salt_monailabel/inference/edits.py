@@ -10,6 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from salt_monailabel.imaging.magnify import moved
 from salt_monailabel.models import Prompts
 
 # How far from a click, in pixels, a changed region may begin and still be meant by it.
@@ -43,6 +44,14 @@ class Edit:
             [(x, y) for x, y in c if 0 <= x < columns and 0 <= y < rows] for c in (self.foreground, self.background)
         ]
         return replace(self, foreground=kept[0], background=kept[1])
+
+    def magnified(self, before: tuple[int, int], after: tuple[int, int]) -> Edit:
+        """Return the clicks and the box as they lie when the image is resized; shapes are (rows, columns)."""
+        foreground, background = (
+            [moved(x, y, before, after) for x, y in c] for c in (self.foreground, self.background)
+        )
+        box = self.box and (*moved(*self.box[:2], before, after), *moved(*self.box[2:], before, after))
+        return replace(self, foreground=foreground, background=background, box=box)
 
     def meant(self, changed: np.ndarray) -> np.ndarray:
         """Return where a change is meant: in the box, and where changed pixels are connected to a click.

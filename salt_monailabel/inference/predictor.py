@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salt_monailabel.imaging import to_rgb
+from salt_monailabel.imaging import magnification, to_rgb
+from salt_monailabel.imaging.magnify import resized
 from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
 
@@ -23,14 +24,18 @@ class Embedded:
 
     Attributes
     ----------
+    shape : tuple of int
+        Rows and columns of the image.
     tiling : Tiling
+        Of the image magnified.
     pixels : Tensor, (tiles, 3, S, S)
         RGB in 0..1.
     embeddings : Tensor, (tiles, 256, S/16, S/16)
-    automatic : dict of label to ndarray of float32, (H, W)
-        Probabilities by label alone, filled as they are asked for.
+    automatic : dict of label to ndarray of float32
+        Probabilities by label alone, of the image magnified, filled as they are asked for.
     """
 
+    shape: tuple[int, int]
     tiling: Tiling
     pixels: Tensor
     embeddings: Tensor
@@ -55,6 +60,8 @@ class Predictor:
         Tiles computed at once.
     threshold : float
         Probability above which a pixel is vessel.
+    magnify : float, optional
+        By how much images are magnified; by default as their size asks for, see `imaging/magnify.py`.
     """
 
     def __init__(
@@ -64,28 +71,30 @@ class Predictor:
         overlap: int = 64,
         batch: int = 8,
         threshold: float = 0.5,
+        magnify: float | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.overlap = overlap
         self.batch = batch
         self.threshold = threshold
+        self.magnify = magnify
 
     @torch.inference_mode()
     def embed(self, pixels: np.ndarray) -> Embedded:
         """Encode one frame, (H, W, 1 or 3) in any units."""
-        tiling = Tiling.cover((pixels.shape[0], pixels.shape[1]), self.model.input_size, self.overlap)
-        tiles = torch.from_numpy(tiling.cut(to_rgb(pixels)).transpose(0, 3, 1, 2).copy())
+        shape = pixels.shape[0], pixels.shape[1]
+        scale = self.magnify or magnification(shape)
+        tiling = Tiling.cover((round(shape[0] * scale), round(shape[1] * scale)), self.model.input_size, self.overlap)
+        rgb = resized(torch.from_numpy(to_rgb(pixels)).permute(2, 0, 1), tiling.shape)
+        tiles = torch.from_numpy(tiling.cut(rgb.permute(1, 2, 0).numpy()).transpose(0, 3, 1, 2).copy())
         with autocast(self.device):
             parts = [self.model.encode(part.to(self.device)) for part in tiles.split(self.batch)]
-        return Embedded(tiling, tiles, torch.cat(parts).float())
+        return Embedded(shape, tiling, tiles, torch.cat(parts).float())
 
     def segment(self, embedded: Embedded, label: str) -> np.ndarray:
         """Return the probability of a label at each pixel, by the label alone: (H, W) float32."""
-        if label not in embedded.automatic:
-            tiles = self._decode(embedded, range(len(embedded.pixels)), label)
-            embedded.automatic[label] = embedded.tiling.join(tiles)
-        return embedded.automatic[label]
+        return _resample(self._automatic(embedded, label), embedded.shape)
 
     def edit(self, embedded: Embedded, label: str, edit: Edit) -> np.ndarray:
         """Return the probability of a label after a user's corrections: (H, W) float32.
@@ -99,17 +108,21 @@ class Predictor:
         ValueError
             If the mask to correct has another size than the image.
         """
-        if edit.mask is not None and edit.mask.shape != embedded.tiling.shape:
-            raise ValueError(f"the mask has {edit.mask.shape} but the image {embedded.tiling.shape} (rows, columns)")
-        edit = edit.within(embedded.tiling.shape)
+        shape, tiling = embedded.shape, embedded.tiling
+        if edit.mask is not None and edit.mask.shape != shape:
+            raise ValueError(f"the mask has {edit.mask.shape} but the image {shape} (rows, columns)")
+        edit = edit.within(shape)
         before = self.segment(embedded, label) if edit.mask is None else edit.mask.astype(np.float32)
-        tiles = embedded.tiling.cut(before[..., None])[..., 0]
-        prompts = [TilePrompt.of(edit, corner, embedded.tiling.size) for corner in embedded.tiling.corners]
+        given = self._automatic(embedded, label) if edit.mask is None else _resample(before, tiling.shape)
+        tiles = tiling.cut(given[..., None])[..., 0]
+        magnified = edit.magnified(shape, tiling.shape)
+        prompts = [TilePrompt.of(magnified, corner, tiling.size) for corner in tiling.corners]
         touched = [i for i, prompt in enumerate(prompts) if prompt]
         if not touched:
             return before
         tiles[touched] = self._decode(embedded, touched, label, prompts, tiles)
-        after = embedded.tiling.join(tiles)
+        # The change is resampled, not the answer: what the model leaves alone stays to the pixel.
+        after = np.clip(before + _resample(tiling.join(tiles) - given, shape), 0, 1)
         if edit.mask is None and edit.box is None:
             return after
         changed = (after > self.threshold) != (before > self.threshold)
@@ -119,6 +132,12 @@ class Predictor:
         """Combine the probabilities of labels, in the model's order: (H, W) uint8, 0 where none is likely."""
         stack = np.stack(probabilities)
         return np.where(stack.max(axis=0) > self.threshold, stack.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+    def _automatic(self, embedded: Embedded, label: str) -> np.ndarray:
+        if label not in embedded.automatic:
+            tiles = self._decode(embedded, range(len(embedded.pixels)), label)
+            embedded.automatic[label] = embedded.tiling.join(tiles)
+        return embedded.automatic[label]
 
     def _decode(
         self,
@@ -141,3 +160,7 @@ class Predictor:
                 logits, _ = self.model.decode(pixels, embedded.embeddings[batch], prompts.to(self.device))
             answers.append(logits[:, 0].float().sigmoid().cpu().numpy())
         return np.concatenate(answers)
+
+
+def _resample(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return resized(torch.from_numpy(plane)[None], shape)[0].numpy()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from salt_monailabel.imaging import ImageError, read_mask, read_study, to_rgb
+from salt_monailabel.imaging import ImageError, magnification, read_mask, read_study, to_rgb
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class Augmentation:
     rotation : float
         Largest angle in degrees, besides quarter turns.
     scale : tuple of float
-        Range of magnification.
+        Range of magnification, besides that of the frame.
+    magnify : float, optional
+        Magnification of the frames; by default as their size asks for, as when predicting.
     brightness, contrast, gamma : float
         Largest relative change, drawn for each colour.
     shading : float
@@ -84,6 +86,7 @@ class Augmentation:
 
     rotation: float = 10.0
     scale: tuple[float, float] = (0.8, 1.25)
+    magnify: float | None = None
     brightness: float = 0.15
     contrast: float = 0.3
     gamma: float = 0.3
@@ -149,7 +152,7 @@ class CropSampler:
         a, rng = self.augmentation, self.rng
         angle = math.radians(rng.uniform(-a.rotation, a.rotation) + 90 * rng.integers(4))
         mirror, zoom = rng.choice((-1.0, 1.0)), math.exp(rng.uniform(*np.log(a.scale)))
-        half = self.size / 2 / zoom
+        half = self.size / 2 / (zoom * (a.magnify or magnification((rows, columns))))
         if rng.random() < a.on_vessel:
             near = self._vessels[index][rng.integers(len(self._vessels[index]))]
             y, x = near + rng.uniform(-half, half, 2) / 2

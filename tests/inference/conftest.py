@@ -31,7 +31,7 @@ def predictor(tiny_sam: VesselSam) -> Predictor:
     with torch.no_grad():
         weight = tiny_sam.detail_head.residual.weight
         weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
-    return Predictor(tiny_sam, overlap=16, batch=3)
+    return Predictor(tiny_sam, overlap=16, batch=3, magnify=1)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_each_pixel_is_answered_for_where_it_is(
 
 
 def test_the_batch_size_does_not_change_the_answer(tiny_sam: VesselSam) -> None:
-    one, many = (Predictor(tiny_sam, overlap=16, batch=batch) for batch in (1, 5))
+    one, many = (Predictor(tiny_sam, overlap=16, batch=batch, magnify=1) for batch in (1, 5))
     pixels = noise(100, 150, 3)
     first, second = (p.segment(p.embed(pixels), "vessel") for p in (one, many))
     np.testing.assert_allclose(first, second, atol=5e-3)
@@ -222,7 +222,7 @@ def test_each_label_is_asked_for_by_its_own_prompt(tiny_sam: VesselSam) -> None:
     model = VesselSam(tiny_sam.architecture, ("vessel", "stenosis"))
     with torch.no_grad():
         model.label_prompts.tokens[1] += 30
-    predictor = Predictor(model, overlap=16)
+    predictor = Predictor(model, overlap=16, magnify=1)
     embedded = predictor.embed(noise(64, 64, 3))
     assert changed(predictor.segment(embedded, "vessel"), predictor.segment(embedded, "stenosis")).any()
 
@@ -238,3 +238,31 @@ def test_the_likeliest_label_above_the_threshold_wins(predictor: Predictor) -> N
 def test_a_higher_threshold_keeps_less(tiny_sam: VesselSam) -> None:
     probability = np.array([[0.9, 0.6]], np.float32)
     assert Predictor(tiny_sam, overlap=16, threshold=0.7).label_map([probability]).tolist() == [[1, 0]]
+
+
+def test_a_magnified_image_is_answered_in_its_own_pixels(tiny_sam: VesselSam) -> None:
+    predictor = Predictor(tiny_sam, overlap=16, magnify=1.5)
+    embedded = predictor.embed(noise(50, 70, 3))
+    assert (embedded.shape, embedded.tiling.shape) == ((50, 70), (75, 105))
+    assert predictor.segment(embedded, "vessel").shape == (50, 70)
+    assert predictor.edit(embedded, "vessel", Edit(foreground=[(69, 49)])).shape == (50, 70)
+
+
+def test_what_the_model_leaves_alone_stays_to_the_pixel_though_magnified(tiny_sam: VesselSam) -> None:
+    predictor = Predictor(tiny_sam, overlap=16, magnify=1.5)
+    embedded = predictor.embed(noise(60, 200, 3))
+    before = predictor.segment(embedded, "vessel")
+    after = predictor.edit(embedded, "vessel", Edit(foreground=[(5, 30)]))
+    far = np.s_[:, 70:]
+    assert changed(after, before).any()
+    np.testing.assert_allclose(after[far], before[far], atol=1e-6)
+    line = np.zeros((60, 200), bool)
+    line[20] = True
+    kept = predictor.edit(embedded, "vessel", Edit(foreground=[(5, 50)], mask=line)) > 0.5
+    assert kept[20, 70:].all()
+
+
+def test_clicks_and_boxes_are_magnified_with_the_image() -> None:
+    asked = Edit(foreground=[(10.0, 20.0)], box=(0.0, 3.0, 9.0, 5.0)).magnified((40, 60), (60, 90))
+    assert asked.foreground == [(15.25, 30.25)]
+    assert asked.box == (0.25, 4.75, 13.75, 7.75)

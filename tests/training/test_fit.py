@@ -111,12 +111,12 @@ def test_an_image_that_was_learned_is_segmented_better(tiny_sam: VesselSam, fram
     truth = frame.labels > 0
 
     def score() -> float:
-        predictor = Predictor(tiny_sam, overlap=16)
+        predictor = Predictor(tiny_sam, overlap=16, magnify=1)
         return dice(predictor.segment(predictor.embed(frame.rgb), "vessel") > 0.5, truth)
 
     before = score()
     adapter = attach(tiny_sam, AdapterConfig("full"))
-    still = Augmentation(rotation=0, scale=(1.0, 1.0), brightness=0, contrast=0, gamma=0, shading=0)
+    still = Augmentation(rotation=0, scale=(1.0, 1.0), magnify=1, brightness=0, contrast=0, gamma=0, shading=0)
     fit(adapter, [frame], FitConfig(steps=30, batch_size=4, clicks=0.0, augmentation=still))
     assert score() > max(before + 0.1, 0.6)
 

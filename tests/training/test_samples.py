@@ -17,7 +17,7 @@ from salt_monailabel.training.metrics import dice
 from salt_monailabel.training.samples import CropSampler
 
 # Colours that stay, so that a crop can be compared with the image it is from.
-GEOMETRY = Augmentation(brightness=0, contrast=0, gamma=0, shading=0)
+GEOMETRY = Augmentation(magnify=1.0, brightness=0, contrast=0, gamma=0, shading=0)
 SIZE = 64
 
 
