@@ -54,10 +54,11 @@ def measure(shape: tuple[int, int, int], steps: int, seed: int, device: torch.de
         answer = predictor.segment(predictor.embed(drawing.image), LABELS[0])
         seconds.append(time.perf_counter() - started)
         scores.append(dice(answer > predictor.threshold, drawing.mask))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     return {
         "width": shape[0], "depth": shape[1], "heads": shape[2], "steps": steps, "seed": seed,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "megabytes_in_half_precision": round(2e-6 * sum(p.numel() for p in model.parameters()), 1),
+        "parameters": parameters,
+        "megabytes_in_half_precision": round(2e-6 * parameters, 1),
         "loss": round(statistics.fmean(step.loss for step in history[-50:]), 4),
         "dice": round(float(np.mean(scores)), 4),
         "seconds_per_512_pixel_image": round(statistics.median(seconds), 3),

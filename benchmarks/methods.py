@@ -86,9 +86,9 @@ def measure(adapter: Adapter, task: Task, split: str, device: torch.device) -> S
     predictor = Predictor(model, device, magnify=task.magnify)
     scores = []
     for frame, inside in task.frames(split, None):
+        embedded = predictor.embed(frame.rgb)
         for value, label in enumerate(model.labels, start=1):
             truth = frame.labels == value
-            embedded = predictor.embed(frame.rgb)
             edit = Edit(foreground=[middle(truth)]) if task.clicked else Edit()
             answer = predictor.edit(embedded, label, edit)
             scores.append(score(frame.name, answer > predictor.threshold, truth, inside))

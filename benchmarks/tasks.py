@@ -31,14 +31,16 @@ class Task:
         From a split and the most images wanted to labelled frames, each with the mask (H, W) of what counts.
     clicked : bool
         Whether a foreground click says which of two structures is meant; each frame then has the truth of one.
-    magnify : float, optional
-        Magnification of the frames; by default as their size asks for.
     """
 
     labels: tuple[str, ...]
     frames: Callable[[str, int | None], list[Scored]]
     clicked: bool = False
-    magnify: float | None = None
+
+    @property
+    def magnify(self) -> float | None:
+        """Magnification of the frames; None as their size asks for. A click reaches as far as its tile, so 1 there."""
+        return 1.0 if self.clicked else None
 
 
 def real(dataset: Path) -> Task:
@@ -77,8 +79,7 @@ def drawn(style: str, structures: Sequence[str], size: int, clicked: bool = Fals
             found.append((LabelledFrame(to_rgb(drawing.image), labels, name), True))
         return found
 
-    # A click reaches as far as its tile: both trees lie in one.
-    return Task(("tree",) if clicked else tuple(structures), frames, clicked, 1.0 if clicked else None)
+    return Task(("tree",) if clicked else tuple(structures), frames, clicked)
 
 
 def tasks(data: Path) -> dict[str, Task]:

@@ -15,8 +15,8 @@ class UnknownLabelError(ValueError):
 class LabelPrompts(nn.Module):
     """For each label a token, appended to the sparse prompts of SAM's decoder, and a modulation of the detail head.
 
-    The token acts through layers that an adapter leaves frozen; the modulation reaches the head at once, so that labels
-    part in the first steps of adapting. It starts at zero, where all labels are alike to the head.
+    The token acts through the decoder, whose matrices an adapter leaves frozen; the modulation acts on the head alone
+    (FiLM, Perez et al. 2018). It starts at zero, where all labels are alike to the head.
 
     Without text embeddings a token is learned directly. With them it is an affine map of a frozen CLIP embedding of
     the label's name, as in the paper (arXiv 2503.16055, section 2); the embeddings are a buffer and travel with the
@@ -44,7 +44,7 @@ class LabelPrompts(nn.Module):
         self.register_buffer("text", text_embeddings)
         self.modulation = nn.Parameter(torch.zeros(len(labels), modulation))
         if text_embeddings is None:
-            # As large as SAM's own tokens: the decoder hardly hears a quieter one.
+            # As large as SAM's own tokens.
             self.tokens = nn.Parameter(torch.randn(len(labels), dim))
         else:
             self.affine = nn.Linear(text_embeddings.shape[1], dim)

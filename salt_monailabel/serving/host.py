@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salt_monailabel.adapters import Adapter, AdapterConfig, AdapterError, read_card
+from salt_monailabel.adapters import Adapter, AdapterError, read_card
 from salt_monailabel.inference import Embedded, Predictor, adapted_model, fresh_adapter
 from salt_monailabel.models import VesselSam, load_base
 from salt_monailabel.models.precision import best_device
@@ -74,8 +74,7 @@ class ModelHost:
         """Return the current version, or a fresh adapter on the base, attached and ready to be trained further."""
         options, version = self.options, self.store.current()
         if version is not None:
-            self._check(version)
-            return adapted_model(self.store.path(version), options.weights or None)
+            return self._adapted(version)
         return fresh_adapter(
             options.base,
             options.labels,
@@ -89,12 +88,11 @@ class ModelHost:
         weights, input_size = options.weights or None, options.input_size or None
         if version == BASE:
             return load_base(options.base, options.labels, weights=weights, input_size=input_size)
-        self._check(version)
-        model = adapted_model(self.store.path(version), weights).merge()
+        model = self._adapted(version).merge()
         assert isinstance(model, VesselSam)
         return model
 
-    def _check(self, version: str) -> None:
+    def _adapted(self, version: str) -> Adapter:
         card = read_card(self.store.path(version))
         found, wanted = (card.get("base"), tuple(card.get("labels", ()))), (self.options.base, self.options.labels)
         if found != wanted:
@@ -102,8 +100,10 @@ class ModelHost:
                 f"the adapter in {self.store.folder} was trained for base and labels {found}, but the server was "
                 f"started with {wanted}; start it as before, or give another folder with --conf adapters"
             )
-        if AdapterConfig.from_dict(card.get("config", {})) != self.options.adapter_config():
+        adapter = adapted_model(self.store.path(version), self.options.weights or None)
+        if adapter.config != self.options.adapter_config():
             logger.warning(
                 "the adapter in %s keeps the method and ranks it was begun with; others need another folder, "
                 "--conf adapters", self.store.folder,
             )  # fmt: skip
+        return adapter

@@ -126,6 +126,12 @@ def test_an_adapter_of_other_labels_or_another_base_is_answered_503(
     assert [word for word in (*words, "--conf adapters") if word not in reply.json()["detail"]] == []
 
 
+def test_an_adapter_that_keeps_its_own_ranks_is_named_in_the_log(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(copy, lora_rank="4") as viewer:
+        assert viewer.infer("salt", "good").status_code == 200
+    assert "keeps the method and ranks it was begun with" in caplog.text
+
+
 def test_a_truncated_adapter_is_answered_503_and_changes_nothing(copy: Path) -> None:
     damage(copy / "adapters" / "0001.safetensors")
     before = contents(copy)
