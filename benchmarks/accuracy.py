@@ -1,7 +1,9 @@
 """How accurate the shipped base is with no label, and after adapting to a few, within a budget of seconds.
 
-Adapts from the shipped base each time, on the first N images of the training split, and scores the test split inside
-the field of view where the data set has one. Nothing is chosen on the test split: all settings are the defaults.
+Adapts from the shipped base each time, on the first N images of the training split (and, where N is larger, of the
+validation split after it), and scores the test split inside the field of view where the data set has one. Nothing is
+chosen on the test split: all settings are the defaults. Rows that the result file holds are replaced by new ones of the
+same budget and kept otherwise, as long as base and settings are the same.
 
     python benchmarks/accuracy.py DATASET --budget 0:0 1:30 4:60 16:240
 """
@@ -9,6 +11,7 @@ the field of view where the data set has one. Nothing is chosen on the test spli
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from dataclasses import asdict
@@ -21,6 +24,7 @@ from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.inference import Predictor, fresh_adapter
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
+from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.training import FitConfig, evaluate, fit, mean_score, read_cases, read_labelled
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,7 +40,9 @@ def measure(dataset: Path, labels: int, seconds: float, arguments: argparse.Name
     trained = sum(adapter.trainable_parameters().values())
     steps, took = 0, 0.0
     if labels:
-        cases = read_cases(dataset, "train")[:labels]
+        cases = [*read_cases(dataset, "train"), *read_cases(dataset, "val")][:labels]
+        if len(cases) < labels:
+            raise SystemExit(f"{dataset} has {len(cases)} images to learn from; {labels} are asked for")
         frames = [frame for case in cases for frame in read_labelled(str(case.image), str(case.mask), 1)]
         model.to(device)
         history = fit(adapter, frames, FitConfig(seconds=seconds, seed=arguments.seed))
@@ -71,24 +77,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
-    rows = []
-    for budget in arguments.budget:
-        labels, seconds = budget.split(":")
-        rows.append(measure(arguments.dataset, int(labels), float(seconds), arguments))
-        print(json.dumps(rows[-1]), flush=True)
-    result = {
+    settings = {
         "dataset": arguments.dataset.name,
         "split": arguments.split,
         "method": arguments.method,
         "seed": arguments.seed,
+        "base": hashlib.sha256((SHIPPED / "vessel_t.safetensors").read_bytes()).hexdigest()[:12],
         "device": best_device(arguments.device).type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "rows": rows,
     }
     out = arguments.out or RESULTS / f"accuracy-{arguments.dataset.name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    before = json.loads(out.read_text()) if out.exists() else {"rows": []}
+    rows = {_budget(row): row for row in before.pop("rows")} if before == settings else {}
+    for budget in arguments.budget:
+        labels, seconds = budget.split(":")
+        row = measure(arguments.dataset, int(labels), float(seconds), arguments)
+        rows[_budget(row)] = row
+        out.write_text(json.dumps({**settings, "rows": [rows[key] for key in sorted(rows)]}, indent=1) + "\n")
+        print(json.dumps(row), flush=True)
+
+
+def _budget(row: dict[str, Any]) -> tuple[int, float]:
+    return row["labels"], row["budget_seconds"]
 
 
 if __name__ == "__main__":
