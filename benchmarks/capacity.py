@@ -24,7 +24,7 @@ from salt_monailabel.inference import Predictor
 from salt_monailabel.models import Architecture, VesselSam
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.training.metrics import dice
-from salt_monailabel.training.pretrain import LABELS, PretrainConfig, PretrainProgress, pretrain
+from salt_monailabel.training.pretrain import LABELS, PretrainConfig, PretrainProgress, initialize, pretrain
 
 RESULTS = Path(__file__).parent / "results" / "capacity.json"
 # Width, depth, heads.
@@ -42,7 +42,7 @@ def architecture(width: int, depth: int, heads: int) -> Architecture:
 def measure(shape: tuple[int, int, int], steps: int, seed: int, device: torch.device) -> dict[str, Any]:
     """Pretrain one shape and score it."""
     torch.manual_seed(seed)
-    model = VesselSam(architecture(*shape), LABELS)
+    model = initialize(VesselSam(architecture(*shape), LABELS))
     history: list[PretrainProgress] = []
     with tempfile.TemporaryDirectory() as folder:
         pretrain(model, PretrainConfig(steps=steps, seed=seed), device, Path(folder) / "base.pt", history.append)

@@ -41,7 +41,7 @@ from salt_monailabel.training import (
     read_labelled,
 )
 from salt_monailabel.training.fit import Progress as Step
-from salt_monailabel.training.pretrain import LABELS, PretrainConfig, PretrainProgress, export, start_from
+from salt_monailabel.training.pretrain import LABELS, PretrainConfig, PretrainProgress, export, initialize, start_from
 from salt_monailabel.training.pretrain import pretrain as run_pretraining
 
 
@@ -145,7 +145,7 @@ def pretrain_base(
     if base not in BASES:
         raise WeightsError(f"unknown base model '{base}'; one of {', '.join(BASES)}")
     torch.manual_seed(config.seed)
-    model = VesselSam(BASES[base].architecture, LABELS) if start is None else start_from(base, start)
+    model = initialize(VesselSam(BASES[base].architecture, LABELS)) if start is None else start_from(base, start)
     target = best_device(device)
     with _bar(console) as bar:
         task = bar.add_task("pretraining", total=config.steps)

@@ -168,16 +168,29 @@ class VesselSam(nn.Module):
         coarse : Tensor, (B, 1, S/4, S/4)
             SAM's own logits.
         """
+        coarse, upscaled = self.decode_coarse(embeddings, prompts)
+        upsampled = functional.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        hints = draw_hints(self.input_size, prompts.points, prompts.point_labels, prompts.masks, len(images))
+        _, modulation = self.label_prompts(prompts.labels)
+        residual = self.detail_head(self.normalize(images), upscaled, hints.to(images.device), modulation)
+        return upsampled + residual, coarse
+
+    def decode_coarse(self, embeddings: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
+        """Answer one prompt per image as SAM does, without the detail head.
+
+        Returns
+        -------
+        coarse : Tensor, (B, 1, S/4, S/4)
+            SAM's own logits.
+        upscaled : Tensor, (B, 32, S/4, S/4)
+            The decoder's upscaled embedding.
+        """
         points = None if prompts.points is None else (prompts.points, prompts.point_labels)
         previous = None if prompts.masks is None else self._low_resolution(prompts.masks)
         sparse, dense = self.prompt_encoder(points=points, boxes=prompts.boxes, masks=previous)
-        label, modulation = self.label_prompts(prompts.labels)
+        label, _ = self.label_prompts(prompts.labels)
         sparse = torch.cat([label, sparse.expand(len(label), -1, -1)], dim=1)
-        coarse, upscaled = self._decode_mask(embeddings, sparse, dense)
-        upsampled = functional.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
-        hints = draw_hints(self.input_size, prompts.points, prompts.point_labels, prompts.masks, len(images))
-        residual = self.detail_head(self.normalize(images), upscaled, hints.to(images.device), modulation)
-        return upsampled + residual, coarse
+        return self._decode_mask(embeddings, sparse, dense)
 
     def forward(self, images: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
         """Encode and decode; see :meth:`decode`."""

@@ -158,7 +158,7 @@ def _step(
         embeddings = model.encode(images)
         prompts = Prompts(labels)
         if rng.random() < config.clicks:
-            prompts, regions = click_prompts(model, images, embeddings, masks, labels, rng)
+            prompts, regions = click_prompts(lambda p: model.decode(images, embeddings, p)[0], masks, labels, rng)
             weight = 1 + (config.click_weight - 1) * regions
         logits, coarse = model.decode(images, embeddings, prompts)
     logits = logits.float()

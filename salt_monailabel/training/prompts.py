@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from salt_monailabel.models import Prompts, VesselSam
+from salt_monailabel.models import Prompts
 
 from .clicks import Clicks, simulate_clicks
 
@@ -21,12 +21,7 @@ SHARE_WITH_PREVIOUS = 0.75
 
 
 def click_prompts(
-    model: VesselSam,
-    images: Tensor,
-    embeddings: Tensor,
-    masks: Tensor,
-    labels: Tensor,
-    rng: np.random.Generator,
+    decode: Callable[[Prompts], Tensor], masks: Tensor, labels: Tensor, rng: np.random.Generator
 ) -> tuple[Prompts, Tensor]:
     """Click on the errors of the answer to the label alone, or of that answer made worse and given as previous mask.
 
@@ -34,9 +29,8 @@ def click_prompts(
 
     Parameters
     ----------
-    model : VesselSam
-    images : Tensor, (B, 3, S, S)
-    embeddings : Tensor, (B, 256, S/16, S/16)
+    decode : callable
+        From prompts to the model's logits for these images, (B, 1, S, S).
     masks : Tensor, (B, 1, S, S)
         The truth, 0 or 1.
     labels : Tensor of int64, (B,)
@@ -49,26 +43,26 @@ def click_prompts(
         1 in the wrong regions that were clicked at.
     """
     truth = masks.cpu().numpy()[:, 0]
-    answer, previous = _answer(model, images, embeddings, Prompts(labels)), None
+    answer, previous = _answer(decode, Prompts(labels)), None
     if rng.random() < SHARE_WITH_PREVIOUS:
         foreign = np.roll(truth, 1, axis=0)
         answer = np.stack([_damage(rng, *three) for three in zip(answer, truth, foreign, strict=True)])
-        previous = torch.from_numpy(answer[:, None]).to(images.device)
+        previous = torch.from_numpy(answer[:, None]).to(masks.device)
     rounds, count = ROUNDS[rng.integers(len(ROUNDS))]
     prompts, regions = Prompts(labels, masks=previous), np.zeros_like(truth)
     for turn in range(rounds):
         if turn:
-            answer = _answer(model, images, embeddings, prompts)
+            answer = _answer(decode, prompts)
         clicks = [simulate_clicks(p > 0.5, t > 0.5, count) for p, t in zip(answer, truth, strict=True)]
         prompts = _with_clicks(prompts, clicks)
         regions = np.maximum(regions, np.stack([c.regions for c in clicks]))
-    return prompts, torch.from_numpy(regions[:, None]).float().to(images.device)
+    return prompts, torch.from_numpy(regions[:, None]).float().to(masks.device)
 
 
-def _answer(model: VesselSam, images: Tensor, embeddings: Tensor, prompts: Prompts) -> np.ndarray:
+def _answer(decode: Callable[[Prompts], Tensor], prompts: Prompts) -> np.ndarray:
     """Return the probabilities the model answers with, (B, S, S)."""
     with torch.no_grad():
-        logits, _ = model.decode(images, embeddings, prompts)
+        logits = decode(prompts)
     # Some versions of torch would reuse the weights cast here, without their gradients, for the step itself.
     torch.clear_autocast_cache()
     return logits.float().sigmoid().cpu().numpy()[:, 0]

@@ -19,12 +19,14 @@ from torch import Tensor
 from salt_monailabel.imaging.synthetic import Drawing
 from salt_monailabel.models import BASES, VesselSam, load_base
 from salt_monailabel.models.registry import Base
+from salt_monailabel.training import TrainingError
+from salt_monailabel.training.drawn import DrawnVessels
 from salt_monailabel.training.pretrain import (
     LABELS,
-    DrawnVessels,
     PretrainConfig,
     PretrainProgress,
     export,
+    initialize,
     pretrain,
     start_from,
 )
@@ -84,7 +86,7 @@ def test_a_killed_run_goes_on_where_it_was_saved(tiny_sam: VesselSam, tmp_path: 
     finished = torch.load(checkpoint, weights_only=True)
     assert finished["step"] == 4
     assert finished["seconds"] > stored["seconds"]
-    assert finished["optimizer"]["state"][0]["step"] == 4
+    assert finished["optimizers"][1]["state"][0]["step"] == 4
     name = "image_encoder.blocks.0.attn.qkv.weight"
     assert not torch.equal(finished["model"][name], stored["model"][name])
     assert torch.equal(finished["model"][name], resumed.state_dict()[name])
@@ -145,6 +147,35 @@ def test_every_kind_of_prompt_is_trained(tiny_sam: VesselSam, tmp_path: Path, pr
     assert not torch.equal(tiny_sam.state_dict()[name], before[name])
 
 
+def test_the_encoder_learns_alone_before_the_detail_head_does(tiny_sam: VesselSam, tmp_path: Path) -> None:
+    before = deepcopy(tiny_sam.state_dict())
+    run(tiny_sam, tmp_path / "base.pt", replace(TINY, steps=2, coarse=1.0))
+    changed = {
+        name.split(".")[0] for name, tensor in tiny_sam.state_dict().items() if not torch.equal(tensor, before[name])
+    }
+    assert {"image_encoder", "mask_decoder", "label_prompts"} <= changed
+    head = {name for name in before if name.startswith("detail_head")}
+    gained = (tiny_sam.state_dict()[name] - before[name] for name in head)
+    assert max(float(change.abs().max()) for change in gained) == 0
+
+
+def test_an_encoder_that_says_the_same_of_all_images_ends_the_run(tiny_sam: VesselSam, tmp_path: Path) -> None:
+    def constant(images: Tensor) -> Tensor:
+        return torch.zeros(len(images), 256, 4, 4)
+
+    tiny_sam.encode = constant  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="same for all images"):
+        run(tiny_sam, tmp_path / "base.pt", replace(TINY, clicks=0, boxes=0))
+    assert not (tmp_path / "base.pt").exists()
+
+
+def test_an_encoder_starts_small(tiny_sam: VesselSam) -> None:
+    initialize(tiny_sam)
+    block = tiny_sam.image_encoder.blocks[0]
+    assert float(block.attn.qkv.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+    assert not block.attn.qkv.bias.any()
+
+
 @pytest.fixture
 def exported(tiny_sam: VesselSam, tmp_path: Path) -> SimpleNamespace:
     """Train and export a base."""
@@ -201,7 +232,7 @@ def test_image_and_mask_are_turned_together(monkeypatch: pytest.MonkeyPatch) -> 
         mask = np.random.default_rng(seed).random((size, size)) < 0.3
         return Drawing(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255, mask, {})
 
-    monkeypatch.setattr("salt_monailabel.training.pretrain.synthesize", pattern)
+    monkeypatch.setattr("salt_monailabel.training.drawn.synthesize", pattern)
     for image, mask, _ in islice(DrawnVessels(TINY, 64, LABELS), 20):
         assert torch.equal(image[:1], mask)
 
@@ -210,7 +241,7 @@ def test_parts_are_asked_for_where_they_are_drawn(monkeypatch: pytest.MonkeyPatc
     half, other = np.zeros((2, 96, 96), bool)
     half[:48], other[48:] = True, True
     drawing = Drawing(np.zeros((96, 96, 3), np.uint8), half | other, {"artery": half, "vein": other, "stent": half})
-    monkeypatch.setattr("salt_monailabel.training.pretrain.synthesize", lambda seed, size: drawing)
+    monkeypatch.setattr("salt_monailabel.training.drawn.synthesize", lambda seed, size: drawing)
     crops = list(islice(DrawnVessels(replace(TINY, parts=0.5), 96, LABELS), 60))
     assert {row for *_, row in crops} == {0, 1, 2}
     assert all(mask.mean() == (1 if row == 0 else 0.5) for _, mask, row in crops)
