@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from salt_monailabel.training import (
     read_labelled,
 )
 from salt_monailabel.training.fit import Progress as Step
+from salt_monailabel.training.parallel import place, together
 from salt_monailabel.training.pretrain import LABELS, PretrainConfig, PretrainProgress, export, initialize, start_from
 from salt_monailabel.training.pretrain import pretrain as run_pretraining
 
@@ -139,31 +140,42 @@ def train_adapter(
 
 
 def pretrain_base(
-    base: str, config: PretrainConfig, start: Path | None, device: str, out: Path, console: Console
+    base: str, config: PretrainConfig, start: Path | None, device: str, processes: int, out: Path, console: Console
 ) -> None:
     """Train an architecture from nothing, or on from other weights of it, and export it."""
     if base not in BASES:
         raise WeightsError(f"unknown base model '{base}'; one of {', '.join(BASES)}")
-    torch.manual_seed(config.seed)
-    model = initialize(VesselSam(BASES[base].architecture, LABELS)) if start is None else start_from(base, start)
-    target = best_device(device)
-    with _bar(console) as bar:
-        task = bar.add_task("pretraining", total=config.steps)
-
-        def on_step(step: PretrainProgress) -> None:
-            text = f"loss {step.loss:.3f}  Dice {step.dice:.3f}"
-            bar.update(task, completed=step.step, description=text)
-
-        run_pretraining(model, config, target, out.with_suffix(".pt"), on_step)
+    target, checkpoint = best_device(device), out.with_suffix(".pt")
+    try:
+        together(processes, _pretrain, base, config, start, target, checkpoint, console)
+    except RuntimeError as error:
+        raise TrainingError(str(error)) from error
     card: dict[str, object] = {
         "base": base,
-        "labels": list(model.labels),
+        "labels": list(LABELS),
         "data": "drawn by imaging/synthetic; no real image was seen",
     }
     if start is not None:
         card["started_from"] = read_safetensors(start)[1]
-    export(out.with_suffix(".pt"), out, {**card, "device": target.type, "torch": torch.__version__})
+    export(checkpoint, out, {**card, "device": target.type, "processes": processes, "torch": torch.__version__})
     console.print(f"weights written to {out}")
+
+
+def _pretrain(
+    base: str, config: PretrainConfig, start: Path | None, device: torch.device, checkpoint: Path, console: Console
+) -> None:
+    torch.manual_seed(config.seed)
+    model = initialize(VesselSam(BASES[base].architecture, LABELS)) if start is None else start_from(base, start)
+    rank, _ = place()
+    with _bar(console) if rank == 0 else nullcontext() as bar:
+        task = bar.add_task("pretraining", total=config.steps) if bar else None
+
+        def on_step(step: PretrainProgress) -> None:
+            if bar is not None and task is not None:
+                text = f"loss {step.loss:.3f}  Dice {step.dice:.3f}  spread {step.spread:.2f}"
+                bar.update(task, completed=step.step, description=text)
+
+        run_pretraining(model, config, device, checkpoint, on_step)
 
 
 def _print_parameters(adapter: Adapter, console: Console) -> None:

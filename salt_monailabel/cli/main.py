@@ -155,6 +155,9 @@ def pretrain(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that draw images; one, or beside a GPU one per core.")
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that share each batch; on a CPU, one per core is fastest.")
+    ] = 1,
     device: Device = "auto",
 ) -> None:
     """Train a base from nothing on drawn vessels. Resumes where it was stopped, from OUT.pt."""
@@ -165,9 +168,10 @@ def pretrain(
 
     with explained(console):
         if workers is None:
-            workers = 1 if best_device(device).type == "cpu" else os.cpu_count() or 1
+            # Processes that share a CPU draw their own images.
+            workers = int(processes == 1) if best_device(device).type == "cpu" else os.cpu_count() or 1
         config = PretrainConfig(steps=steps, learning_rate=learning_rate, seed=seed, workers=workers)
-        pretrain_base(base, config, start, device, out, console)
+        pretrain_base(base, config, start, device, processes, out, console)
 
 
 @app.command()

@@ -13,6 +13,8 @@ from torch.utils.data import IterableDataset
 from salt_monailabel.imaging.intensity import to_rgb
 from salt_monailabel.imaging.synthetic import Drawing, synthesize
 
+from .parallel import place
+
 if TYPE_CHECKING:
     from .pretrain import PretrainConfig
 
@@ -29,11 +31,13 @@ class DrawnVessels(IterableDataset[tuple[Tensor, Tensor, int]]):
         self.crop_size = crop_size
         self.labels = tuple(labels)
         self.start = start
+        # Asked here, for the processes that draw know nothing of it.
+        self.rank, self.processes = place()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, int]]:
         worker = torch.utils.data.get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        index = self.start + number
+        index = self.start + self.rank * workers + number
         while True:
             rng = np.random.default_rng((self.config.seed, index))
             drawing = synthesize(int(rng.integers(2**62)), self.config.image_size)
@@ -41,7 +45,7 @@ class DrawnVessels(IterableDataset[tuple[Tensor, Tensor, int]]):
             for _ in range(self.config.crops):
                 row, mask = self._asked_for(rng, drawing)
                 yield *self._crop(rng, rgb, mask), row
-            index += workers
+            index += workers * self.processes
 
     def _asked_for(self, rng: np.random.Generator, drawing: Drawing) -> tuple[int, np.ndarray]:
         parts = {row: drawing.structures.get(label) for row, label in enumerate(self.labels) if row}

@@ -26,6 +26,7 @@ from .drawn import DrawnVessels
 from .fit import TrainingError
 from .losses import bce_loss, coarse_loss, dice_loss
 from .metrics import dice
+from .parallel import average_gradients, place
 from .prompts import click_prompts, random_boxes
 
 # The prompts of a base: for all vessels, then for what the styles can tell apart.
@@ -136,29 +137,32 @@ def pretrain(
     on_step: Callable[[PretrainProgress], None] = lambda progress: None,
     save_every: int = 200,
 ) -> None:
-    """Train `model` in place, resuming from `checkpoint` if it exists.
+    """Train `model` in place, resuming from `checkpoint` if it exists; see `parallel.py` for several processes.
 
-    The checkpoint holds the weights, the optimiser and the step, and is replaced atomically every `save_every` steps,
+    The checkpoint holds the weights, the optimisers and the step, and is replaced atomically every `save_every` steps,
     so a killed run loses at most so many.
 
     Raises
     ------
     ValueError
-        If the checkpoint was made with another configuration.
+        If the checkpoint was made with another configuration, or the processes cannot share a batch evenly.
     TrainingError
         If the encoder has come to give all images the same embedding.
     """
+    rank, processes = place()
+    if config.batch_size % processes:
+        raise ValueError(f"{processes} processes cannot share batches of {config.batch_size} evenly")
     model.to(device).train()
     optimizers = _optimizers(model, config)
     first, before = _resume(checkpoint, model, optimizers, config)
     crops = DataLoader(
         DrawnVessels(config, model.input_size, model.labels, start=first * config.batch_size // config.crops),
-        batch_size=config.batch_size,
+        batch_size=config.batch_size // processes,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
     )
     started = time.perf_counter()
-    rng = np.random.default_rng((config.seed, first))
+    rng = np.random.default_rng((config.seed, first, rank))
     for step, batch in zip(range(first, config.steps), crops, strict=False):
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = config.learning_rate * _schedule(step, config)
@@ -167,6 +171,7 @@ def pretrain(
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()
+        average_gradients(model.parameters())
         nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
         for optimizer in optimizers:
             optimizer.step()
@@ -177,7 +182,8 @@ def pretrain(
                 raise TrainingError(
                     f"the encoder is the same for all images at step {step + 1}; lower the learning rate"
                 )
-            _save(checkpoint, model, optimizers, config, step + 1, seconds)
+            if rank == 0:
+                _save(checkpoint, model, optimizers, config, step + 1, seconds)
     model.eval()
 
 
