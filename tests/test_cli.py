@@ -255,3 +255,35 @@ def test_serve_refuses_a_setting_without_a_value(monkeypatch: pytest.MonkeyPatch
     result = salt("serve", tmp_path, "--conf", "labels")
     assert result.exit_code == 2
     assert "NAME=VALUE" in result.output
+
+
+def test_versions_are_taken_in_put_in_use_shown_sent_out_and_rolled_back(adapter: Path, tmp_path: Path) -> None:
+    assert "base is in use" in salt("adapters", "list", tmp_path).output
+    for number in (1, 2):
+        assert f"version 000{number}" in salt("adapters", "import", tmp_path, adapter).output
+    assert "0002 is in use" in salt("adapters", "promote", tmp_path, "0002").output
+    listed = [line for line in salt("adapters", "list", tmp_path).output.splitlines() if "000" in line]
+    assert ["*" in line for line in listed] == [False, True]
+    assert json.loads(salt("adapters", "show", tmp_path, "0002").output)["version"] == "0002"
+    out = tmp_path / "sent.safetensors"
+    assert salt("adapters", "export", tmp_path, "0001", out).exit_code == 0
+    assert read_card(out)["version"] == "0001"
+    assert "base is in use" in salt("adapters", "rollback", tmp_path).output
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        pytest.param(("promote", "STUDIES", "0007"), ("0007", "none"), id="no such version"),
+        pytest.param(("show", "STUDIES", "../x"), ("../x",), id="a path"),
+        pytest.param(("rollback", "STUDIES"), ("base is in use",), id="nothing to go back to"),
+        pytest.param(("import", "STUDIES", "nowhere.safetensors"), ("nowhere.safetensors",), id="no file"),
+    ],
+)
+def test_what_cannot_be_done_with_versions_is_explained_in_one_line(
+    tmp_path: Path, command: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    result = salt("adapters", *(tmp_path if word == "STUDIES" else word for word in command))
+    assert result.exit_code == 1
+    assert len(result.output.strip().splitlines()) == 1, result.output
+    assert [word for word in words if word not in result.output] == []

@@ -2,6 +2,6 @@
 
 from .adapter import Adapter, attach
 from .config import AdapterConfig
-from .file import AdapterError, load, read_card, save
+from .file import AdapterError, copy, load, read_card, save
 
-__all__ = ["Adapter", "AdapterConfig", "AdapterError", "attach", "load", "read_card", "save"]
+__all__ = ["Adapter", "AdapterConfig", "AdapterError", "attach", "copy", "load", "read_card", "save"]

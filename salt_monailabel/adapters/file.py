@@ -57,7 +57,6 @@ def save(adapter: Adapter, path: str | Path, card: Mapping[str, Any] | None = No
     RuntimeError
         If the adapter is merged or detached: there is nothing to write any more.
     """
-    path = Path(path)
     if not adapter.attached:
         raise RuntimeError("the adapter is merged or detached; save it before")
     whole = {
@@ -70,17 +69,23 @@ def save(adapter: Adapter, path: str | Path, card: Mapping[str, Any] | None = No
     tensors = {name: tensor.to("cpu").contiguous() for name, tensor in adapter.state().items()}
     if adapter.bases:
         tensors[SKETCH] = _sketches(adapter)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
-        save_file(tensors, partial, metadata={"card": json.dumps(whole)})
-        os.chmod(partial, READABLE)
-        os.replace(partial, path)
-    except SafetensorError as error:
-        raise OSError(f"the adapter could not be written to {path}: {error}; is the disk full?") from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    _write(Path(path), tensors, whole)
+    return whole
+
+
+def copy(source: str | Path, path: str | Path, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the adapter in `source` to `path`, atomically, with `card` added to its own; returns the whole card.
+
+    Raises
+    ------
+    AdapterError
+        If `source` is missing, truncated or no adapter.
+    OSError
+        If there is no room or no permission; nothing is left behind.
+    """
+    own, tensors = _read(Path(source))
+    whole = {**own, **card}
+    _write(Path(path), tensors, whole)
     return whole
 
 
@@ -159,6 +164,20 @@ def _fill(adapter: Adapter, card: dict[str, Any], tensors: dict[str, Tensor], pa
 
 def _sketches(adapter: Adapter) -> Tensor:
     return torch.stack([sketch(basis) for _, basis in sorted(adapter.bases.items())])
+
+
+def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    os.close(handle)
+    try:
+        save_file(tensors, partial, metadata={"card": json.dumps(card)})
+        os.chmod(partial, READABLE)
+        os.replace(partial, path)
+    except SafetensorError as error:
+        raise OSError(f"the adapter could not be written to {path}: {error}; is the disk full?") from error
+    finally:
+        Path(partial).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

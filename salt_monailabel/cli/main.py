@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .adapters import app as adapters
+
 app = typer.Typer(
     help="""Outline vessels with a SALT-adapted Segment Anything model that learns from corrections.
 
@@ -20,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(adapters, name="adapters")
 console = Console()
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]

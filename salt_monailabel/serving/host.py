@@ -70,18 +70,19 @@ class ModelHost:
                 self._embedded.popitem(last=False)
             return self._embedded[key]
 
-    def trainable(self) -> Adapter:
-        """Return the current version, or a fresh adapter on the base, attached and ready to be trained further."""
+    def trainable(self) -> tuple[Adapter, str | None]:
+        """Return the current version and its name, or a fresh adapter on the base; attached, to be trained further."""
         options, version = self.options, self.store.current()
         if version is not None:
-            return self._adapted(version)
-        return fresh_adapter(
+            return self._adapted(version), version
+        adapter = fresh_adapter(
             options.base,
             options.labels,
             options.adapter_config(),
             weights=options.weights or None,
             input_size=options.input_size or None,
         )
+        return adapter, None
 
     def _load(self, version: str) -> VesselSam:
         options = self.options

@@ -73,7 +73,7 @@ class SaltTrain(TrainTask):
         seconds = _positive(request, "seconds") or self.host.options.budget(images)
         rate = _positive(request, "learning_rate") or FitConfig().learning_rate
         config = FitConfig(seconds=seconds, learning_rate=rate)
-        adapter = self.host.trainable()
+        adapter, parent = self.host.trainable()
         model = adapter.model
         assert isinstance(model, VesselSam)
         device = best_device(str(request.get("device") or self.host.options.device))
@@ -92,7 +92,9 @@ class SaltTrain(TrainTask):
             "loss": round(sum(p.loss for p in final) / len(final), 4),
             "train_dice": round(sum(p.dice for p in final) / len(final), 4),
         }
-        version = self.host.store.publish(adapter, {**card_of(self.host.options.base, model), "training": result})
+        card = {**card_of(self.host.options.base, model), "training": result}
+        version = self.host.store.add(adapter, card, parent)
+        self.host.store.promote(version)
         return reporter.finish({**result, "version": version})
 
     def _frames(self, datalist: Sequence[dict[str, Any]]) -> tuple[list[LabelledFrame], list[str]]:

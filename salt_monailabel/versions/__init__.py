@@ -1,5 +1,5 @@
-"""Versions of an adapter on disk: numbered, never changed, one of them current."""
+"""Versions of an adapter on disk: numbered, never changed, one of them in use."""
 
-from .store import VersionStore
+from .store import VersionError, VersionStore
 
-__all__ = ["VersionStore"]
+__all__ = ["VersionError", "VersionStore"]

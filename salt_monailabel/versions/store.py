@@ -1,21 +1,32 @@
-"""A folder of numbered adapter files and the number of the one in use.
+"""A folder of numbered adapters and the number of the one in use.
 
-    FOLDER/0001.safetensors     an adapter with its card, see `adapters/file.py`; never changed
-    FOLDER/0001.json            the same card, for people
-    FOLDER/current              "0001", replaced by an atomic rename
+    FOLDER/0001/adapter.safetensors   see `adapters/file.py`; never changed
+    FOLDER/0001/card.json             its card, for people
+    FOLDER/current                    "0001", or "base", replaced by an atomic rename
 
-A reader sees the previous version or the new one, whole, whatever is killed in between.
+A version's folder appears whole, by a rename. A reader sees the version in use before or the one after, whatever is
+killed in between.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from salt_monailabel.adapters import Adapter, save
+from filelock import FileLock
+
+from salt_monailabel.adapters import Adapter, copy, read_card, save
+
+BASE = "base"
+ADAPTER, CARD, CURRENT = "adapter.safetensors", "card.json", "current"
+
+
+class VersionError(ValueError):
+    """A version that is not there; the message names those that are."""
 
 
 class VersionStore:
@@ -24,7 +35,7 @@ class VersionStore:
     Parameters
     ----------
     folder : path
-        Made when the first version is published.
+        Made when the first version is added.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -32,42 +43,124 @@ class VersionStore:
 
     def versions(self) -> list[str]:
         """Return the names of all versions, oldest first."""
-        names = (path.stem for path in self.folder.glob("*.safetensors"))
+        names = (path.parent.name for path in self.folder.glob(f"*/{CARD}"))
         return sorted((name for name in names if name.isdecimal()), key=int)
 
     def current(self) -> str | None:
-        """Return the name of the version in use; None if there is none yet and the base serves as it is."""
+        """Return the name of the version in use; None if the base serves as it is."""
         try:
-            name = (self.folder / "current").read_text().strip()
+            name = (self.folder / CURRENT).read_text().strip()
         except FileNotFoundError:
             return None
-        return name if name and self.path(name).is_file() else None
+        return name if name.isdecimal() and self.path(name).is_file() else None
 
     def path(self, name: str) -> Path:
         """Return the adapter file of a version."""
-        return self.folder / f"{name}.safetensors"
+        return self.folder / name / ADAPTER
 
-    def publish(self, adapter: Adapter, card: Mapping[str, Any]) -> str:
-        """Write a new version, make it current and return its name.
+    def card(self, name: str) -> dict[str, Any]:
+        """Return the card of a version.
+
+        Raises
+        ------
+        VersionError, AdapterError
+            If there is no such version, or it is damaged.
+        """
+        return read_card(self.path(self._known(name)))
+
+    def add(self, adapter: Adapter, card: Mapping[str, Any], parent: str | None) -> str:
+        """Write a new version and return its name; the version in use stays the same.
+
+        Parameters
+        ----------
+        adapter : Adapter
+        card : mapping
+            What to say of it.
+        parent : str, optional
+            The version it was trained on from; None for the base.
 
         Raises
         ------
         OSError
-            If there is no room or no permission; the current version stays as it is.
+            If there is no room or no permission; nothing is left behind.
         """
+        return self._write(lambda path, own: save(adapter, path, {**card, **own}), parent)
+
+    def promote(self, name: str | None) -> None:
+        """Put a version in use, or the base; raises `VersionError` if it is not there."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        versions = self.versions()
-        name = f"{int(versions[-1]) + 1 if versions else 1:04d}"
-        whole = save(adapter, self.path(name), {**card, "version": name, "parent": self.current()})
-        _replace(self.path(name).with_suffix(".json"), json.dumps(whole, indent=1) + "\n")
-        _replace(self.folder / "current", f"{name}\n")
+        text = BASE if name is None else self._known(name)
+        partial = self.folder / f".{CURRENT}.{os.getpid()}"
+        try:
+            _write_through(partial, f"{text}\n")
+            os.replace(partial, self.folder / CURRENT)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def roll_back(self) -> str | None:
+        """Put the parent of the version in use back in use and return its name; None for the base.
+
+        Raises
+        ------
+        VersionError
+            If the base is in use: there is nothing before it.
+        """
+        name = self.current()
+        if name is None:
+            raise VersionError("the base is in use; there is no version before it")
+        parent = self.card(name).get("parent")
+        self.promote(parent)
+        return parent
+
+    def export(self, name: str, target: Path) -> None:
+        """Copy the adapter file of a version to `target`, atomically."""
+        source = self.path(self._known(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            shutil.copyfile(source, partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def take_in(self, source: Path) -> str:
+        """Add an adapter file from elsewhere as a new version and return its name.
+
+        Raises
+        ------
+        AdapterError
+            If it is no adapter.
+        """
+        origin = read_card(source).get("version", source.name)
+        return self._write(lambda path, own: copy(source, path, {**own, "taken_in_from": origin}), None)
+
+    def _write(self, write: Callable[[Path, dict[str, Any]], dict[str, Any]], parent: str | None) -> str:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            # What a killed process left half made.
+            for left in self.folder.glob(".*.partial"):
+                shutil.rmtree(left)
+            versions = self.versions()
+            name = f"{int(versions[-1]) + 1 if versions else 1:04d}"
+            partial = self.folder / f".{name}.partial"
+            try:
+                partial.mkdir()
+                whole = write(partial / ADAPTER, {"version": name, "parent": parent})
+                _write_through(partial / CARD, json.dumps(whole, indent=1) + "\n")
+                os.rename(partial, self.folder / name)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return name
+
+    def _known(self, name: str) -> str:
+        if name not in (known := self.versions()):
+            raise VersionError(f"there is no version '{name}' in {self.folder}; it has {', '.join(known) or 'none'}")
         return name
 
 
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _write_through(path: Path, text: str) -> None:
+    """Write a file and wait until the disk has it, so that a rename never shows an empty one after a power cut."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -67,11 +67,12 @@ def test_a_version_is_published_with_its_card(lesson: Lesson) -> None:
     assert (card["base"], card["labels"], card["version"], card["parent"]) == ("vessel_t", ["vessel"], "0001", None)
     assert card["training"]["images"] == 1
     assert card["training"]["steps"] >= 1
-    assert json.loads((store.folder / "0001.json").read_text()) == card
+    assert json.loads((store.folder / "0001" / "card.json").read_text()) == card
 
 
 def test_whoever_may_read_a_card_may_read_its_version(lesson: Lesson) -> None:
-    card, version = (lesson.studies / "adapters" / f"0001.{extension}" for extension in ("json", "safetensors"))
+    folder = lesson.studies / "adapters" / "0001"
+    card, version = folder / "card.json", folder / "adapter.safetensors"
     assert card.stat().st_mode & ~version.stat().st_mode == 0
 
 
@@ -166,7 +167,7 @@ def test_training_goes_on_from_the_version_in_use(copy: Path) -> None:
     with serving(copy) as viewer:
         stats = viewer.train(seconds=0.1).json()
     assert stats["version"] == "0002"
-    assert read_card(copy / "adapters" / "0002.safetensors")["parent"] == "0001"
+    assert VersionStore(copy / "adapters").card("0002")["parent"] == "0001"
 
 
 def test_without_a_label_training_says_what_is_missing(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""`salt adapters`: the versions of the adapter in a folder of studies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from salt_monailabel.versions import VersionStore
+
+app = typer.Typer(help="List, show, promote, roll back, export and import versions of the adapter.")
+console = Console()
+
+Studies = Annotated[Path, typer.Argument(help="Folder with the images, as given to `salt serve`.")]
+Name = Annotated[str, typer.Argument(help="Name of the version, such as 0003.")]
+
+
+def _open(studies: Path) -> VersionStore:
+    from salt_monailabel.versions import VersionStore
+
+    if not studies.is_dir():
+        raise typer.BadParameter(f"there is no folder {studies}")
+    return VersionStore(studies / "adapters")
+
+
+@app.command("list")
+def list_versions(studies: Studies) -> None:
+    """List all versions; the one in use has a star."""
+    store = _open(studies)
+    table = Table("", "version", "trained on from", "images", "steps", "seconds", "Dice in training")
+    for name in store.versions():
+        card = store.card(name)
+        training = card.get("training", {})
+        figures = (str(training.get(key, "")) for key in ("images", "steps", "seconds", "train_dice"))
+        table.add_row("*" if name == store.current() else "", name, card.get("parent") or "base", *figures)
+    console.print(table if table.row_count else "no versions yet: the base is in use")
+
+
+@app.command()
+def show(studies: Studies, name: Name) -> None:
+    """Print the card of a version."""
+    from .commands import explained
+
+    with explained(console):
+        console.print_json(json.dumps(_open(studies).card(name)))
+
+
+@app.command()
+def promote(studies: Studies, name: Name) -> None:
+    """Put a version in use, or `base`; a running server follows with its next request."""
+    from .commands import explained
+
+    with explained(console):
+        _open(studies).promote(None if name == "base" else name)
+    console.print(f"{name} is in use")
+
+
+@app.command("rollback")
+def roll_back(studies: Studies) -> None:
+    """Put the version in use before back in use."""
+    from .commands import explained
+
+    with explained(console):
+        name = _open(studies).roll_back()
+    console.print(f"{name or 'base'} is in use")
+
+
+@app.command()
+def export(
+    studies: Studies, name: Name, out: Annotated[Path, typer.Argument(help="File to write (.safetensors).")]
+) -> None:
+    """Copy a version to a file."""
+    from .commands import explained
+
+    with explained(console):
+        _open(studies).export(name, out)
+    console.print(f"{name} written to {out}")
+
+
+@app.command("import")
+def import_file(
+    studies: Studies, file: Annotated[Path, typer.Argument(help="An adapter that fits the server's base.")]
+) -> None:
+    """Add an adapter from a file as a new version, if it fits its base; `promote` puts it in use."""
+    from salt_monailabel.inference import adapted_model
+
+    from .commands import explained
+
+    with explained(console):
+        adapted_model(file)
+        name = _open(studies).take_in(file)
+    console.print(f"{file} is version {name}; it is not in use yet")
