@@ -70,19 +70,18 @@ class ModelHost:
                 self._embedded.popitem(last=False)
             return self._embedded[key]
 
-    def trainable(self) -> tuple[Adapter, str | None]:
-        """Return the current version and its name, or a fresh adapter on the base; attached, to be trained further."""
-        options, version = self.options, self.store.current()
+    def trainable(self, version: str | None) -> Adapter:
+        """Return a version, or a fresh adapter on the base, attached and ready to be trained further."""
+        options = self.options
         if version is not None:
-            return self._adapted(version), version
-        adapter = fresh_adapter(
+            return self._adapted(version)
+        return fresh_adapter(
             options.base,
             options.labels,
             options.adapter_config(),
             weights=options.weights or None,
             input_size=options.input_size or None,
         )
-        return adapter, None
 
     def _load(self, version: str) -> VesselSam:
         options = self.options

@@ -36,7 +36,8 @@ class Options:
     device : str
         auto, cpu, cuda, cuda:1, mps.
     seconds : float
-        Time for one training; 0 for 20 s and 14 s more for each labelled image, up to 240 s.
+        Time for one training; 0 for 15 s for an update, 5 s on a GPU, and for a refit 20 s and 14 s more for each
+        labelled image, up to 30 minutes.
     threshold : float
         Probability above which a pixel is vessel.
     adapters : str
@@ -100,9 +101,13 @@ class Options:
         ranks = dict.fromkeys(("attention", "mlp", "neck"), self.rank)
         return AdapterConfig(method=self.method, ranks=ranks, lora_rank=self.lora_rank)  # type: ignore[arg-type]
 
-    def budget(self, labelled: int) -> float:
+    def budget(self, labelled: int, mode: str, device: str) -> float:
         """Return the seconds to train on so many labelled images."""
-        return self.seconds if self.seconds > 0 else min(240.0, 20.0 + 14.0 * labelled)
+        if self.seconds > 0:
+            return self.seconds
+        if mode == "update":
+            return 15.0 if device == "cpu" else 5.0
+        return min(1800.0, 20.0 + 14.0 * labelled)
 
     def store(self, studies: str, app_dir: str) -> Path:
         """Return the folder of the adapter's versions.

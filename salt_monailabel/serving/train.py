@@ -1,4 +1,4 @@
-"""MONAI Label's train task: adapt to the labels of the datastore, publish a version."""
+"""MONAI Label's train task: learn from the newest labels, or from all; put the new version in use if it is no worse."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
+from torch.nn.utils import parametrize
 
 from salt_monailabel.imaging import ImageError
-from salt_monailabel.inference import card_of
+from salt_monailabel.inference import Predictor, card_of
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig, LabelledFrame, Progress, fit, read_labelled
+from salt_monailabel.training.held_back import (
+    ENOUGH,
+    RULE_IMAGES,
+    RULE_TILES,
+    score_held_back,
+    tiles_held_back,
+    without,
+)
+from salt_monailabel.training.update import TOLERANCE, choose, everything, shared
 
 from .errors import explained
 from .host import ModelHost
@@ -27,16 +39,18 @@ from .host import ModelHost
 logger = logging.getLogger(__name__)
 
 EPOCHS = 10
+# From the version in use on what is new; or from the base on everything, for the night.
+MODES = ("update", "refit")
 
 
 class SaltTrain(TrainTask):
-    """Train the adapter further on all final labels, for a budget of time.
+    """Train the adapter on final labels for a budget of time: an update, or a refit.
 
     It runs in a process of its own, so what it has to say goes through a file, `stats.json` beside the versions.
     """
 
     def __init__(self, host: ModelHost) -> None:
-        super().__init__("Adapt the model to the submitted labels")
+        super().__init__("Learn from the submitted labels")
         self.host = host
 
     @property
@@ -46,7 +60,8 @@ class SaltTrain(TrainTask):
 
     def config(self) -> dict[str, Any]:
         """Return what a request may change."""
-        return {"seconds": self.host.options.seconds, "learning_rate": FitConfig().learning_rate}
+        rate = FitConfig().learning_rate
+        return {"mode": list(MODES), "seconds": self.host.options.seconds, "learning_rate": rate}
 
     def stats(self) -> dict[str, Any]:
         """Return the state of the last training, as the panel shows it."""
@@ -56,7 +71,7 @@ class SaltTrain(TrainTask):
             return {}
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Train and publish; returns the final stats.
+        """Train, and put the new version in use unless it is worse on what was held back; returns the final stats.
 
         Raises
         ------
@@ -68,49 +83,94 @@ class SaltTrain(TrainTask):
 
     def _train(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         started = time.time()
-        frames, skipped = self._frames(datastore.datalist())
-        images = len({frame.name for frame in frames})
-        seconds = _positive(request, "seconds") or self.host.options.budget(images)
+        mode = _mode(request)
+        seconds = _positive(request, "seconds")
         rate = _positive(request, "learning_rate") or FitConfig().learning_rate
-        config = FitConfig(seconds=seconds, learning_rate=rate)
-        adapter, parent = self.host.trainable()
+        pairs = {Path(pair["image"]).name: pair for pair in datastore.datalist()}
+        times = {name: Path(pair["label"]).stat().st_mtime_ns for name, pair in pairs.items()}
+        if not times:
+            raise ImageError("there is no labelled image to learn from: submit a label first")
+        current = self.host.store.current()
+        until = self.host.store.card(current).get("learned_until", 0) if current else 0
+        lesson = choose(times, until, np.random.default_rng()) if mode == "update" else everything(times)
+        reader = _Reader(pairs, len(self.host.options.labels))
+        newest, replayed, judging = (reader.read(names) for names in (lesson.newest, lesson.replayed, lesson.judging))
+        if not newest + replayed:
+            raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
+        counts = [np.ones(frame.labels.shape, bool) for frame in judging]
+        rule = RULE_IMAGES
+        if len(times) < ENOUGH:
+            counts, rule = [tiles_held_back(frame) for frame in judging], RULE_TILES
+            newest, replayed = ([without(f, tiles_held_back(f)) for f in frames] for frames in (newest, replayed))
+        exam = list(zip(judging, counts, strict=True))
+
+        images = len({frame.name for frame in newest + replayed})
+        reporter = _Reporter(self.stats_file, started, images)
+        before = score_held_back(self.host.predictor()[0], exam)
+        adapter = self.host.trainable(current if mode == "update" else None)
         model = adapter.model
         assert isinstance(model, VesselSam)
         device = best_device(str(request.get("device") or self.host.options.device))
         model.to(device)
-
-        reporter = _Reporter(self.stats_file, started, images)
-        history = fit(adapter, frames, config, on_step=reporter)
+        budget = seconds or self.host.options.budget(images, mode, device.type)
+        config = FitConfig(seconds=budget, learning_rate=rate)
+        history = fit(adapter, shared(newest, replayed), config, on_step=reporter)
+        with parametrize.cached():
+            after = score_held_back(Predictor(model, device, threshold=self.host.options.threshold), exam)
+        promoted = after.dice >= before.dice - TOLERANCE
         final = history[-len(history) // EPOCHS :]
         result = {
+            "mode": mode,
             "images": images,
-            "frames": len(frames),
-            "skipped": skipped,
+            "newest": len({frame.name for frame in newest}),
+            "skipped": reader.skipped,
             "steps": len(history),
             "seconds": round(history[-1].seconds, 1),
             "device": device.type,
             "loss": round(sum(p.loss for p in final) / len(final), 4),
             "train_dice": round(sum(p.dice for p in final) / len(final), 4),
+            "held_back": {"rule": rule, "tolerance": TOLERANCE, "before": asdict(before), "after": asdict(after)},
+            "promoted": promoted,
         }
-        card = {**card_of(self.host.options.base, model), "training": result}
-        version = self.host.store.add(adapter, card, parent)
-        self.host.store.promote(version)
+        learned_until = max([times[name] for name in lesson.newest] + [until])
+        learned = {"images": sorted(lesson.newest + lesson.replayed), "learned_until": learned_until}
+        card = {**card_of(self.host.options.base, model), **learned, "training": result}
+        version = self.host.store.add(adapter, card, current)
+        if promoted:
+            self.host.store.promote(version)
+        else:
+            logger.warning("version %s is worse on what was held back and is not put in use", version)
         return reporter.finish({**result, "version": version})
 
-    def _frames(self, datalist: Sequence[dict[str, Any]]) -> tuple[list[LabelledFrame], list[str]]:
-        """Read what can be used; one damaged file must not keep the others from being learned."""
+
+class _Reader:
+    """Read labelled frames; one damaged file must not keep the others from being learned."""
+
+    def __init__(self, pairs: dict[str, dict[str, Any]], labels: int) -> None:
+        self.pairs = pairs
+        self.labels = labels
+        self.skipped: list[str] = []
+
+    def read(self, names: Sequence[str]) -> list[LabelledFrame]:
+        """Return the labelled frames of some images; what cannot be used is kept in `skipped`."""
         frames: list[LabelledFrame] = []
-        skipped: list[str] = []
-        for pair in datalist:
+        for name in names:
             try:
-                frames += read_labelled(pair["image"], pair["label"], len(self.host.options.labels))
+                frames += read_labelled(self.pairs[name]["image"], self.pairs[name]["label"], self.labels)
             except ImageError as error:  # noqa: PERF203 (reading takes longer than a try)
-                logger.warning("left out: %s", error)
-                skipped.append(str(error))
-        if not frames:
-            reasons = "; ".join(skipped) or "submit a label first"
-            raise ImageError(f"there is no labelled image to learn from: {reasons}")
-        return frames, skipped
+                if str(error) not in self.skipped:
+                    logger.warning("left out: %s", error)
+                    self.skipped.append(str(error))
+        return frames
+
+
+def _mode(request: dict[str, Any]) -> str:
+    mode = request.get("mode") or MODES[0]
+    # Slicer sends the whole list back if nobody touched it.
+    mode = mode[0] if isinstance(mode, list) and mode else mode
+    if mode not in MODES:
+        raise HTTPException(400, f"mode must be one of {', '.join(MODES)}; got {mode}")
+    return str(mode)
 
 
 def _positive(request: dict[str, Any], name: str) -> float | None:

@@ -42,13 +42,15 @@ def weighted_ce_loss(logits: Tensor, target: Tensor, weight: Tensor | None = Non
     return functional.binary_cross_entropy_with_logits(logits, target, balance if weight is None else balance * weight)
 
 
-def coarse_loss(coarse: Tensor, target: Tensor) -> Tensor:
+def coarse_loss(coarse: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Cross-entropy and Dice of SAM's own logits (B, 1, H/4, W/4) against the share of vessel under each.
 
     It makes the encoder and decoder learn too, and not leave all to the detail head.
     """
-    share = functional.avg_pool2d(target, target.shape[-1] // coarse.shape[-1])
-    return bce_loss(coarse, share) + dice_loss(coarse, share)
+    stride = target.shape[-1] // coarse.shape[-1]
+    share = functional.avg_pool2d(target, stride)
+    pooled = None if weight is None else functional.avg_pool2d(weight, stride)
+    return bce_loss(coarse, share, pooled) + dice_loss(coarse, share, pooled)
 
 
 LOSSES = {"bce": bce_loss, "dice": dice_loss, "focal": focal_loss, "weighted_ce": weighted_ce_loss}

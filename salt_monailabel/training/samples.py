@@ -25,11 +25,17 @@ class LabelledFrame:
     labels : ndarray of uint8, (H, W)
         0 background, 1 the first label, and so on.
     name : str
+    weight : ndarray of float32, (H, W), optional
+        How much each pixel counts in the loss; all alike by default, not at all where it is zero.
+    share : float
+        How often it is drawn, relative to the other frames.
     """
 
     rgb: np.ndarray
     labels: np.ndarray
     name: str
+    weight: np.ndarray | None = None
+    share: float = 1.0
 
 
 def read_labelled(image: str, label: str, known: int) -> list[LabelledFrame]:
@@ -96,11 +102,15 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops (B, 3, S, S) in 0..1, masks (B, 1, S, S) of the label each is asked for, and those labels' rows (B,)."""
+    """Crops (B, 3, S, S) in 0..1, masks (B, 1, S, S) of the label each is asked for, and those labels' rows (B,).
+
+    `weights` (B, 1, S, S) are those of the frames.
+    """
 
     images: Tensor
     masks: Tensor
     labels: Tensor
+    weights: Tensor
 
 
 class CropSampler:
@@ -129,23 +139,33 @@ class CropSampler:
         self.augmentation = augmentation or Augmentation()
         self._images = [torch.from_numpy(f.rgb.transpose(2, 0, 1).copy()) for f in frames]
         self._labels = [f.labels for f in frames]
-        self._vessels = [np.argwhere(f.labels > 0) for f in frames]
-        self._present = [np.unique(f.labels[f.labels > 0]) for f in frames]
+        self._weights = [np.ones(f.labels.shape, np.float32) if f.weight is None else f.weight for f in frames]
+        # Where nothing counts there is nothing to learn, and nothing to be seen of what is held back.
+        counted = [np.where(weight > 0, f.labels, 0) for f, weight in zip(frames, self._weights, strict=True)]
+        self._vessels = [np.argwhere(labels > 0) for labels in counted]
+        self._present = [np.unique(labels[labels > 0]) for labels in counted]
+        shares = np.array([f.share if len(vessels) else 0.0 for f, vessels in zip(frames, self._vessels, strict=True)])
+        if not shares.sum() > 0:
+            raise ImageError("no labelled image has a vessel to learn from; draw one")
+        self._shares = shares / shares.sum()
 
     def draw(self, count: int) -> Batch:
         """Return `count` crops, each of a frame and of a label in it taken at random."""
-        crops = [self._crop(int(index)) for index in self.rng.integers(0, len(self._images), count)]
-        images, masks, labels = zip(*crops, strict=True)
-        return Batch(torch.stack(images), torch.stack(masks), torch.tensor(labels))
+        crops = [self._crop(int(index)) for index in self.rng.choice(len(self._images), count, p=self._shares)]
+        images, masks, labels, weights = zip(*crops, strict=True)
+        return Batch(torch.stack(images), torch.stack(masks), torch.tensor(labels), torch.stack(weights))
 
-    def _crop(self, index: int) -> tuple[Tensor, Tensor, int]:
+    def _crop(self, index: int) -> tuple[Tensor, Tensor, int, Tensor]:
         value = int(self.rng.choice(self._present[index]))
         image = self._images[index]
         mask = torch.from_numpy((self._labels[index] == value)[None].astype(np.float32))
         grid = self._grid(index, *image.shape[1:])
-        pixels = functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0]
-        truth = functional.grid_sample(mask[None], grid, padding_mode="border", align_corners=False)[0]
-        return self._recolour(pixels), (truth > 0.5).float(), value - 1
+
+        def sample(plane: Tensor, mode: str = "bilinear") -> Tensor:
+            return functional.grid_sample(plane[None], grid, mode=mode, padding_mode="border", align_corners=False)[0]
+
+        weight = sample(torch.from_numpy(self._weights[index][None]), "nearest")
+        return self._recolour(sample(image)), (sample(mask) > 0.5).float(), value - 1, weight
 
     def _grid(self, index: int, rows: int, columns: int) -> Tensor:
         """Where in the image the pixels of a crop come from: (1, S, S, 2) in -1..1."""

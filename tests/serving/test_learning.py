@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from salt_monailabel.adapters import read_card
+from salt_monailabel.training.held_back import HeldBackScore, images_held_back
 from salt_monailabel.versions import VersionStore
 
 from .viewer import Answer, Viewer, contents, drawing, one_slice, png, serving
@@ -134,13 +135,13 @@ def test_an_adapter_that_keeps_its_own_ranks_is_named_in_the_log(copy: Path, cap
 
 
 def test_a_truncated_adapter_is_answered_503_and_changes_nothing(copy: Path) -> None:
-    damage(copy / "adapters" / "0001.safetensors")
+    damage(copy / "adapters" / "0001" / "adapter.safetensors")
     before = contents(copy)
     with serving(copy) as viewer:
         reply = viewer.infer("salt", "good")
         assert viewer.info()["adapter"] == "0001"
     assert reply.status_code == 503
-    assert "0001.safetensors" in reply.json()["detail"]
+    assert "0001/adapter.safetensors" in reply.json()["detail"]
     assert "earlier version" in reply.json()["detail"]
     assert contents(copy) == before
 
@@ -168,6 +169,58 @@ def test_training_goes_on_from_the_version_in_use(copy: Path) -> None:
         stats = viewer.train(seconds=0.1).json()
     assert stats["version"] == "0002"
     assert VersionStore(copy / "adapters").card("0002")["parent"] == "0001"
+
+
+def test_the_card_says_what_was_learned_from_and_what_judged_it(lesson: Lesson) -> None:
+    card = VersionStore(lesson.studies / "adapters").card("0001")
+    assert card["images"] == ["good.png", "spoilt.png"]
+    judged = card["training"]["held_back"]
+    assert "tiles" in judged["rule"]
+    assert judged["after"]["dice"] > judged["before"]["dice"]
+    assert card["training"]["promoted"] is True
+
+
+def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_use(
+    copy: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter(
+        [HeldBackScore(0.80, 0.8), HeldBackScore(0.79, 0.8), HeldBackScore(0.80, 0.8), HeldBackScore(0.81, 0)]
+    )
+    monkeypatch.setattr("salt_monailabel.serving.train.score_held_back", lambda predictor, exam: next(scores))
+    store = VersionStore(copy / "adapters")
+    with serving(copy) as viewer:
+        worse = viewer.train(seconds=0.1).json()
+        assert (worse["version"], worse["promoted"], store.current()) == ("0002", False, "0001")
+        assert np.array_equal(viewer.segment("salt", "good").labels, lesson.after.labels)
+        better = viewer.train(seconds=0.1).json()
+        assert (better["version"], better["promoted"], store.current()) == ("0003", True, "0003")
+    assert [store.card(name)["parent"] for name in ("0002", "0003")] == ["0001", "0001"]
+
+
+def test_with_enough_labels_whole_images_are_held_back(tmp_path: Path) -> None:
+    studies, names = tmp_path / "studies", [f"image {number}" for number in range(4)]
+    with serving(studies) as viewer:
+        for name in names:
+            viewer.put_image(name, png(IMAGE))
+            viewer.put_label(name, one_slice(TAUGHT))
+        stats = viewer.train(seconds=0.1).json()
+    held_back = images_held_back(f"{name}.png" for name in names)
+    assert "of the labelled images" in stats["held_back"]["rule"]
+    assert set(VersionStore(studies / "adapters").card("0001")["images"]) == {f"{n}.png" for n in names} - {*held_back}
+
+
+def test_a_refit_starts_from_the_base_and_can_be_rolled_back(copy: Path) -> None:
+    with serving(copy) as viewer:
+        stats = viewer.train(seconds=1, mode="refit").json()
+    store = VersionStore(copy / "adapters")
+    assert (stats["mode"], store.card("0002")["parent"]) == ("refit", "0001")
+
+
+def test_a_mode_there_is_not_is_refused(copy: Path) -> None:
+    with serving(copy) as viewer:
+        reply = viewer.train(seconds=0.1, mode="forget")
+    assert reply.status_code == 400
+    assert "update, refit" in reply.json()["detail"]
 
 
 def test_without_a_label_training_says_what_is_missing(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from salt_monailabel.models import BASES, WeightsError
@@ -97,23 +95,10 @@ def test_a_new_adapter_has_the_method_and_ranks_asked_for() -> None:
     assert set(config.ranks.values()) == {0.25}
 
 
-def test_the_time_to_train_grows_with_the_labels_to_an_end_unless_it_is_given() -> None:
+def test_an_update_takes_as_long_with_any_number_of_labels_and_a_refit_longer_with_more() -> None:
     automatic = Options()
-    assert 0 < automatic.budget(1) < automatic.budget(4) < automatic.budget(1000)
-    assert automatic.budget(1000) == automatic.budget(2000)
-    assert Options(seconds=7.0).budget(1) == Options(seconds=7.0).budget(1000) == 7.0
-
-
-@pytest.mark.parametrize(
-    ("adapters", "studies", "folder"),
-    [
-        ("", "/studies", "/studies/adapters"),
-        ("", "https://archive/dicomweb", "/app/model/adapters"),
-        ("/elsewhere", "/studies", "/elsewhere"),
-        ("/elsewhere", "http://archive", "/elsewhere"),
-    ],
-)
-def test_versions_lie_with_the_studies_unless_those_are_remote_or_a_folder_is_given(
-    adapters: str, studies: str, folder: str
-) -> None:
-    assert Options(adapters=adapters).store(studies, "/app") == Path(folder)
+    assert automatic.budget(1, "update", "cpu") == automatic.budget(1000, "update", "cpu") == 15
+    assert automatic.budget(1000, "update", "cuda") == 5
+    assert 0 < automatic.budget(1, "refit", "cpu") < automatic.budget(4, "refit", "cpu")
+    assert automatic.budget(1000, "refit", "cpu") == automatic.budget(2000, "refit", "cpu")
+    assert {Options(seconds=7.0).budget(n, mode, "cpu") for n in (1, 1000) for mode in ("update", "refit")} == {7.0}

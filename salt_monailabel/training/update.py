@@ -1,0 +1,64 @@
+"""The update: a little training on the newest labels and a replay of earlier ones, judged by labels it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .held_back import images_held_back
+from .samples import LabelledFrame
+
+# Labels an update reads at most: its cost must not grow with the archive.
+NEWEST, REPLAYED, JUDGING = 16, 8, 4
+# Dice by which an update may seem worse on what is held back, and still be no worse: what repeating it changes.
+TOLERANCE = 0.002
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The names of the labelled images an update learns from, and of those it is judged by."""
+
+    newest: tuple[str, ...]
+    replayed: tuple[str, ...]
+    judging: tuple[str, ...]
+
+
+def choose(times: dict[str, int], learned_until: int, rng: np.random.Generator) -> Lesson:
+    """Choose what to learn from.
+
+    Parameters
+    ----------
+    times : dict of name to int
+        When each image was labelled last.
+    learned_until : int
+        The time of the newest label that was learned from before.
+    rng : Generator
+        Draws what is replayed.
+
+    Returns
+    -------
+    Lesson
+        Labels newer than `learned_until`, the last of all if there are none; as many earlier ones as may be; none of
+        them held back. With too few labels to hold some back, all judge.
+    """
+    held_back = images_held_back(times)
+    ordered = sorted((name for name in times if name not in held_back), key=lambda name: (times[name], name))
+    newest = [name for name in ordered if times[name] > learned_until][-NEWEST:] or ordered[-1:]
+    earlier = [name for name in ordered if name not in newest]
+    replayed = rng.choice(earlier, min(REPLAYED, len(earlier)), replace=False).tolist() if earlier else []
+    return Lesson(tuple(newest), tuple(replayed), tuple((held_back or sorted(times))[:JUDGING]))
+
+
+def everything(times: dict[str, int]) -> Lesson:
+    """Return all labelled images but those held back, to train from the base on."""
+    held_back = images_held_back(times)
+    learned = sorted(name for name in times if name not in held_back)
+    return Lesson(tuple(learned), (), tuple((held_back or sorted(times))[:JUDGING]))
+
+
+def shared(newest: Sequence[LabelledFrame], replayed: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """Return all frames, so that half of the crops are drawn from the newest labels and half from the others."""
+    halves = ((frames, 1 / len(frames)) for frames in (newest, replayed) if frames)
+    return [replace(frame, share=share) for frames, share in halves for frame in frames]

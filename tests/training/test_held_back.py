@@ -1,0 +1,93 @@
+"""What is held back: always the same, about a fifth, never all, and never learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salt_monailabel.inference import Predictor
+from salt_monailabel.models import VesselSam
+from salt_monailabel.training import LabelledFrame
+from salt_monailabel.training.held_back import (
+    ENOUGH,
+    images_held_back,
+    score_held_back,
+    tiles_held_back,
+    without,
+)
+from salt_monailabel.training.samples import Augmentation, CropSampler
+
+NAMES = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=40)
+
+
+def frame(name: str = "a", rows: int = 90, columns: int = 70, vessel: slice = slice(30, 40)) -> LabelledFrame:
+    labels = np.zeros((rows, columns), np.uint8)
+    labels[vessel] = 1
+    return LabelledFrame(np.zeros((rows, columns, 3), np.float32), labels, name)
+
+
+@given(NAMES, st.randoms(use_true_random=False))
+def test_images_held_back_do_not_depend_on_the_order(names: list[str], order: object) -> None:
+    shuffled = list(names)
+    order.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert images_held_back(shuffled) == images_held_back(names)
+
+
+@given(NAMES)
+def test_some_images_are_held_back_once_there_are_enough_and_some_are_left_to_learn_from(names: list[str]) -> None:
+    held_back = images_held_back(names)
+    assert set(held_back) <= set(names)
+    if len(names) < ENOUGH:
+        assert held_back == []
+    else:
+        assert held_back
+
+
+def test_an_image_that_is_held_back_stays_so_as_labels_are_added() -> None:
+    names = [f"image {number}" for number in range(500)]
+    held_back = images_held_back(names)
+    assert 70 < len(held_back) < 130
+    for count in (50, 200):
+        assert set(images_held_back(names[:count])) == set(held_back) & set(names[:count])
+
+
+@given(st.integers(8, 200), st.integers(8, 200), st.text(max_size=5))
+def test_tiles_held_back_have_vessels_and_leave_some(rows: int, columns: int, name: str) -> None:
+    labels = (np.random.default_rng(rows).random((rows, columns)) < 0.1).astype(np.uint8)
+    tiles = tiles_held_back(LabelledFrame(np.zeros((rows, columns, 3), np.float32), labels, name))
+    assert tiles.shape == labels.shape
+    if labels.any():
+        assert (labels[~tiles] > 0).any()
+    assert np.array_equal(tiles, tiles_held_back(LabelledFrame(np.zeros((rows, columns, 3), np.float32), labels, name)))
+
+
+def test_a_vessel_in_one_tile_alone_is_learned_from() -> None:
+    labels = np.zeros((80, 80), np.uint8)
+    labels[5:9, 5:9] = 1
+    assert not tiles_held_back(LabelledFrame(np.zeros((80, 80, 3), np.float32), labels, "a")).any()
+
+
+def test_what_is_held_back_counts_nothing_in_a_crop() -> None:
+    whole = frame()
+    held_back = tiles_held_back(whole)
+    assert held_back.any()
+    still = Augmentation(rotation=0, scale=(1, 1.001), magnify=1.0, on_vessel=0)
+    batch = CropSampler([without(whole, held_back)], 64, np.random.default_rng(0), still).draw(30)
+    share = float((batch.weights == 0).float().mean())
+    assert set(batch.weights.unique().tolist()) == {0, 1}
+    assert share == pytest.approx(held_back.mean(), abs=0.1)
+    assert not torch.equal(batch.weights[0], batch.weights[1])
+
+
+def test_only_what_is_held_back_is_scored(tiny_sam: VesselSam, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = frame()
+    predictor = Predictor(tiny_sam, overlap=16)
+    counts = np.zeros(whole.labels.shape, bool)
+    counts[:, :20] = True
+    answer = np.where(counts, whole.labels, 1 - whole.labels).astype(np.float32)
+    monkeypatch.setattr(predictor, "segment", lambda embedded, label: answer)
+    assert score_held_back(predictor, [(whole, counts)]).dice == 1
+    assert score_held_back(predictor, [(whole, ~counts)]).dice == 0
