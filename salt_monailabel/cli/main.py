@@ -151,7 +151,7 @@ def train(
 def pretrain(
     out: Annotated[Path, typer.Option(help="The weights to write (.safetensors), with a card beside them.")],
     steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 5000,
-    learning_rate: Annotated[float, typer.Option(help="The highest; in the last third it falls to zero.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option(help="The highest; in the second half it falls to zero.")] = 1e-3,
     base: Annotated[str, typer.Option(help="Architecture to train.")] = "vessel_t",
     start: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to go on from.")] = None,
     seed: Annotated[int, typer.Option(help="Of the weights and of the drawn images.")] = 0,

@@ -73,7 +73,7 @@ class PretrainConfig:
     batch_size: int = 16
     crops: int = 4
     image_size: int = 512
-    coarse: float = 0.65
+    coarse: float = 0.5
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: int = 60
