@@ -31,13 +31,18 @@ def _open(studies: Path) -> VersionStore:
 @app.command("list")
 def list_versions(studies: Studies) -> None:
     """List all versions; the one in use has a star."""
+    from .commands import explained
+
     store = _open(studies)
-    table = Table("", "version", "trained on from", "images", "steps", "seconds", "Dice in training")
-    for name in store.versions():
-        card = store.card(name)
-        training = card.get("training", {})
-        figures = (str(training.get(key, "")) for key in ("images", "steps", "seconds", "train_dice"))
-        table.add_row("*" if name == store.current() else "", name, card.get("parent") or "base", *figures)
+    table = Table("", "version", "trained on from", "images", "steps", "seconds", "held-back Dice before", "after")
+    with explained(console):
+        for name in store.versions():
+            card = store.card(name)
+            training = card.get("training", {})
+            judged = training.get("held_back", {})
+            figures = [str(training.get(key, "")) for key in ("images", "steps", "seconds")]
+            figures += [f"{judged[when]['dice']:.3f}" if judged else "" for when in ("before", "after")]
+            table.add_row("*" if name == store.current() else "", name, card.get("parent") or "base", *figures)
     console.print(table if table.row_count else "no versions yet: the base is in use")
 
 

@@ -55,7 +55,7 @@ class LabelPrompts(nn.Module):
             raise UnknownLabelError(f"unknown label '{label}'; this model knows: {', '.join(self.labels)}")
         return self.labels.index(label)
 
-    def forward(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the tokens (B, 1, dim) and the modulations (B, modulation) of the labels at `indices` (B,)."""
+    def forward(self, indices: Tensor) -> Tensor:
+        """Return the tokens (B, 1, dim) of the labels at `indices` (B,)."""
         tokens = self.tokens if self.text is None else self.affine(self.text)
-        return tokens[indices].unsqueeze(1), self.modulation[indices]
+        return tokens[indices].unsqueeze(1)

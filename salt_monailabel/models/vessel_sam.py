@@ -171,7 +171,7 @@ class VesselSam(nn.Module):
         coarse, upscaled = self.decode_coarse(embeddings, prompts)
         upsampled = functional.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
         hints = draw_hints(self.input_size, prompts.points, prompts.point_labels, prompts.masks, len(images))
-        _, modulation = self.label_prompts(prompts.labels)
+        modulation = self.label_prompts.modulation[prompts.labels]
         residual = self.detail_head(self.normalize(images), upscaled, hints.to(images.device), modulation)
         return upsampled + residual, coarse
 
@@ -188,7 +188,7 @@ class VesselSam(nn.Module):
         points = None if prompts.points is None else (prompts.points, prompts.point_labels)
         previous = None if prompts.masks is None else self._low_resolution(prompts.masks)
         sparse, dense = self.prompt_encoder(points=points, boxes=prompts.boxes, masks=previous)
-        label, _ = self.label_prompts(prompts.labels)
+        label = self.label_prompts(prompts.labels)
         sparse = torch.cat([label, sparse.expand(len(label), -1, -1)], dim=1)
         return self._decode_mask(embeddings, sparse, dense)
 

@@ -24,9 +24,9 @@ from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig, LabelledFrame, Progress, fit, read_labelled
 from salt_monailabel.training.held_back import (
-    ENOUGH,
     RULE_IMAGES,
     RULE_TILES,
+    images_held_back,
     score_held_back,
     tiles_held_back,
     without,
@@ -97,12 +97,10 @@ class SaltTrain(TrainTask):
         newest, replayed, judging = (reader.read(names) for names in (lesson.newest, lesson.replayed, lesson.judging))
         if not newest + replayed:
             raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
-        counts = [np.ones(frame.labels.shape, bool) for frame in judging]
-        rule = RULE_IMAGES
-        if len(times) < ENOUGH:
-            counts, rule = [tiles_held_back(frame) for frame in judging], RULE_TILES
+        few = not images_held_back(times)
+        exam = [(f, tiles_held_back(f) if few else np.ones(f.labels.shape, bool)) for f in judging]
+        if few:
             newest, replayed = ([without(f, tiles_held_back(f)) for f in frames] for frames in (newest, replayed))
-        exam = list(zip(judging, counts, strict=True))
 
         images = len({frame.name for frame in newest + replayed})
         reporter = _Reporter(self.stats_file, started, images)
@@ -129,7 +127,12 @@ class SaltTrain(TrainTask):
             "device": device.type,
             "loss": round(sum(p.loss for p in final) / len(final), 4),
             "train_dice": round(sum(p.dice for p in final) / len(final), 4),
-            "held_back": {"rule": rule, "tolerance": TOLERANCE, "before": asdict(before), "after": asdict(after)},
+            "held_back": {
+                "rule": RULE_TILES if few else RULE_IMAGES,
+                "tolerance": TOLERANCE,
+                "before": asdict(before),
+                "after": asdict(after),
+            },
             "promoted": promoted,
         }
         learned_until = max([times[name] for name in lesson.newest] + [until])

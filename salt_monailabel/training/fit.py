@@ -152,16 +152,17 @@ def _step(
     adapter: Adapter, model: VesselSam, batch: Batch, config: FitConfig, rng: np.random.Generator
 ) -> tuple[Tensor, float]:
     device = model.pixel_mean.device
-    images, masks, labels, weight = (t.to(device) for t in (batch.images, batch.masks, batch.labels, batch.weights))
+    images, masks, labels, counts = (t.to(device) for t in (batch.images, batch.masks, batch.labels, batch.weights))
+    weight = counts
     with autocast(device):
         embeddings = model.encode(images)
         prompts = Prompts(labels)
         if rng.random() < config.clicks:
             prompts, regions = click_prompts(lambda p: model.decode(images, embeddings, p)[0], masks, labels, rng)
-            weight = weight * (1 + (config.click_weight - 1) * regions)
+            weight = counts * (1 + (config.click_weight - 1) * regions)
         logits, coarse = model.decode(images, embeddings, prompts)
     logits = logits.float()
-    loss = config.coarse * coarse_loss(coarse.float(), masks, batch.weights.to(device))
+    loss = config.coarse * coarse_loss(coarse.float(), masks, counts)
     for name, share in config.loss.items():
         loss = loss + share * (LOSSES[name](logits, masks, weight))
     if config.regularization:

@@ -1,7 +1,8 @@
 """What is kept from learning, so that an update can be judged by labels it has not seen.
 
-With at least `ENOUGH` labelled images these are a fifth of them, chosen by a hash of their names; with fewer, about a
-fifth of the tiles of each image. Either way the same ones each time, whatever else is labelled.
+With at least `ENOUGH` labelled images these are a fifth of them, chosen by a hash of their names; with fewer, or if
+that chooses none or all, about a fifth of the tiles of each image. An image or tile that is held back stays so, whatever else is
+labelled; but the first images to be held back were learned from before there were enough.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ ENOUGH = 4
 # Tiles along each side of an image, and how many of each image are held back.
 TILES, TILES_HELD_BACK = 4, 3
 RULE_IMAGES = f"a fifth of the labelled images, by a hash of their names, at least {ENOUGH} being labelled"
-RULE_TILES = f"{TILES_HELD_BACK} of {TILES * TILES} tiles of each image, fewer than {ENOUGH} being labelled"
+RULE_TILES = f"{TILES_HELD_BACK} of {TILES * TILES} tiles of each image, there being too few to hold images back"
 
 
 def images_held_back(names: Iterable[str]) -> list[str]:
-    """Return the images that are held back, always in the same order; at least one, and none of fewer than `ENOUGH`."""
+    """Return the images that are held back, always in the same order: none of fewer than `ENOUGH`."""
     ordered = sorted(set(names), key=_hash)
     if len(ordered) < ENOUGH:
         return []
-    return [name for name in ordered if _hash(name) % 5 == 0] or ordered[:1]
+    chosen = [name for name in ordered if _hash(name) % 5 == 0]
+    return chosen if len(chosen) < len(ordered) else []
 
 
 def tiles_held_back(frame: LabelledFrame) -> np.ndarray:

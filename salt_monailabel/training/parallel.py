@@ -1,7 +1,7 @@
 """Several processes that train one model together, each on its part of every batch.
 
-On a CPU with few cores two processes of one thread take 0.7 of the time of one process of two threads: most of what a
-small model computes is too small to share.
+On a CPU with few cores, processes of one thread each lose less than one process of several threads: most of what a
+small model computes is too small to be divided.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from .samples import LabelledFrame
 
 # Labels an update reads at most: its cost must not grow with the archive.
 NEWEST, REPLAYED, JUDGING = 16, 8, 4
-# Dice by which an update may seem worse on what is held back, and still be no worse: what repeating it changes.
+# Dice by which an update may be worse on what is held back and still be put in use; not measured yet.
 TOLERANCE = 0.002
 
 

@@ -291,7 +291,7 @@ def test_labels_must_be_distinct_and_at_least_one(labels: tuple[str, ...]) -> No
 def test_label_tokens_from_text_are_an_affine_map_that_trains(sam: VesselSam) -> None:
     text = noise(2, 6)
     model = VesselSam(sam.architecture, ("vessel", "stenosis"), text_embeddings=text)
-    tokens, _ = model.label_prompts(torch.tensor([1, 0]))
+    tokens = model.label_prompts(torch.tensor([1, 0]))
     affine = model.label_prompts.affine
     torch.testing.assert_close(tokens, (text[[1, 0]] @ affine.weight.T + affine.bias).unsqueeze(1))
     tokens.square().sum().backward()

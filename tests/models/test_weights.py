@@ -135,7 +135,7 @@ def test_text_embeddings_take_the_place_of_the_label_of_the_base(state: dict[str
     model = load_base("tiny", ("vessel", "stenosis"), weights=path, text_embeddings=text)
     assert torch.equal(model.label_prompts.modulation, state["label_prompts.modulation"].expand(2, -1))
     assert torch.equal(model.state_dict()["label_prompts.text"], text)
-    assert model.label_prompts(torch.tensor([0, 1]))[0].shape == (2, 1, 256)
+    assert model.label_prompts(torch.tensor([0, 1])).shape == (2, 1, 256)
 
 
 @pytest.mark.parametrize("size", [32, 96, 112])

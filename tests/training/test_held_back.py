@@ -37,13 +37,22 @@ def test_images_held_back_do_not_depend_on_the_order(names: list[str], order: ob
 
 
 @given(NAMES)
-def test_some_images_are_held_back_once_there_are_enough_and_some_are_left_to_learn_from(names: list[str]) -> None:
+def test_images_are_held_back_only_once_there_are_enough(names: list[str]) -> None:
     held_back = images_held_back(names)
     assert set(held_back) <= set(names)
     if len(names) < ENOUGH:
         assert held_back == []
-    else:
-        assert held_back
+
+
+@given(NAMES, NAMES)
+def test_an_image_held_back_is_never_learned_from_later(names: list[str], more: list[str]) -> None:
+    assert set(images_held_back(names)) <= set(images_held_back([*names, *more]))
+
+
+def test_something_is_left_to_learn_from_if_the_hash_chooses_all() -> None:
+    chosen = images_held_back(map(str, range(100)))[: ENOUGH + 1]
+    assert images_held_back(chosen) == []
+    assert images_held_back([*chosen, *map(str, range(100))])[: len(chosen)] == chosen
 
 
 def test_an_image_that_is_held_back_stays_so_as_labels_are_added() -> None:
