@@ -1,8 +1,8 @@
 """What is kept from learning, so that an update can be judged by labels it has not seen.
 
 With at least `ENOUGH` labelled images these are a fifth of them, chosen by a hash of their names; with fewer, or if
-that chooses none or all, about a fifth of the tiles of each image. An image or tile that is held back stays so, whatever else is
-labelled; but the first images to be held back were learned from before there were enough.
+that chooses none or all, about a fifth of the tiles of each image. An image or tile that is held back stays so,
+whatever else is labelled; but the first images to be held back were learned from before there were enough.
 """
 
 from __future__ import annotations
