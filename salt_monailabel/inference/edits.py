@@ -81,8 +81,8 @@ class Edit:
 class TilePrompt:
     """What of an edit falls into one tile, in the tile's pixels; false if nothing does."""
 
-    points: list[tuple[float, float]]
-    labels: list[int]
+    points: tuple[tuple[float, float], ...]
+    labels: tuple[int, ...]
     box: Box | None
 
     @classmethod
@@ -98,7 +98,7 @@ class TilePrompt:
             x0, x1 = (min(max(x - left, 0.0), size - 1.0) for x in (x0, x1))
             y0, y1 = (min(max(y - top, 0.0), size - 1.0) for y in (y0, y1))
             box = (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
-        return cls([(x, y) for x, y, _ in inside], [label for _, _, label in inside], box)
+        return cls(tuple((x, y) for x, y, _ in inside), tuple(label for _, _, label in inside), box)
 
     def __bool__(self) -> bool:
         return bool(self.points) or self.box is not None

@@ -33,6 +33,9 @@ class Embedded:
     embeddings : Tensor, (tiles, 256, S/16, S/16)
     automatic : dict of label to ndarray of float32
         Probabilities by label alone, of the image magnified, filled as they are asked for.
+    answers : dict of (label, tile, TilePrompt) to ndarray of float32
+        Probabilities of the tiles that were touched by the last edit of the automatic mask: clicks come one after the
+        other, and a tile that the newest does not fall into has its answer already.
     """
 
     shape: tuple[int, int]
@@ -40,11 +43,13 @@ class Embedded:
     pixels: Tensor
     embeddings: Tensor
     automatic: dict[str, np.ndarray] = field(default_factory=dict)
+    answers: dict[tuple[str, int, TilePrompt], np.ndarray] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
         """Memory it takes, for a cache to count."""
-        return self.pixels.nbytes + self.embeddings.nbytes + sum(p.nbytes for p in self.automatic.values())
+        planes = (*self.automatic.values(), *self.answers.values())
+        return self.pixels.nbytes + self.embeddings.nbytes + sum(plane.nbytes for plane in planes)
 
 
 class Predictor:
@@ -80,14 +85,20 @@ class Predictor:
         self.threshold = threshold
         self.magnify = magnify
 
-    @torch.inference_mode()
     def embed(self, pixels: np.ndarray) -> Embedded:
         """Encode one frame, (H, W, 1 or 3) in any units."""
         shape = pixels.shape[0], pixels.shape[1]
-        scale = self.magnify or magnification(shape)
-        tiling = Tiling.cover((round(shape[0] * scale), round(shape[1] * scale)), self.model.input_size, self.overlap)
-        rgb = resized(torch.from_numpy(to_rgb(pixels)).permute(2, 0, 1), tiling.shape)
-        tiles = torch.from_numpy(tiling.cut(rgb.permute(1, 2, 0).numpy()).transpose(0, 3, 1, 2).copy())
+        return self.embed_part(to_rgb(pixels), self.magnify or magnification(shape))
+
+    @torch.inference_mode()
+    def embed_part(self, rgb: np.ndarray, magnify: float) -> Embedded:
+        """Encode a part of a frame, (H, W, 3) float32 in 0..1, scaled and magnified as the whole frame is."""
+        shape = rgb.shape[0], rgb.shape[1]
+        tiling = Tiling.cover(
+            (round(shape[0] * magnify), round(shape[1] * magnify)), self.model.input_size, self.overlap
+        )
+        enlarged = resized(torch.from_numpy(rgb).permute(2, 0, 1), tiling.shape)
+        tiles = torch.from_numpy(tiling.cut(enlarged.permute(1, 2, 0).numpy()).transpose(0, 3, 1, 2).copy())
         with autocast(self.device):
             parts = [self.model.encode(part.to(self.device)) for part in tiles.split(self.batch)]
         return Embedded(shape, tiling, tiles, torch.cat(parts).float())
@@ -120,7 +131,13 @@ class Predictor:
         touched = [i for i, prompt in enumerate(prompts) if prompt]
         if not touched:
             return before
-        tiles[touched] = self._decode(embedded, touched, label, prompts, tiles)
+        known = embedded.answers if edit.mask is None else {}
+        new = [i for i in touched if (label, i, prompts[i]) not in known]
+        decoded = dict(zip(new, self._decode(embedded, new, label, prompts, tiles), strict=True)) if new else {}
+        answers = {(label, i, prompts[i]): decoded[i] if i in decoded else known[label, i, prompts[i]] for i in touched}
+        if edit.mask is None:
+            embedded.answers = answers
+        tiles[touched] = list(answers.values())
         # The change is resampled, not the answer: what the model leaves alone stays to the pixel.
         after = np.clip(before + _resample(tiling.join(tiles) - given, shape), 0, 1)
         if edit.mask is None and edit.box is None:

@@ -70,12 +70,12 @@ def test_a_click_is_told_to_the_tiles_it_falls_in_by_its_place_there(
     prompt = TilePrompt.of(Edit(background=[(x, y)]), corner, 64)
     inside = left <= x < left + 64 and top <= y < top + 64
     assert bool(prompt) == inside
-    assert prompt.points == ([(x - left, y - top)] if inside else [])
-    assert prompt.labels == ([0] if inside else [])
+    assert prompt.points == (((x - left, y - top),) if inside else ())
+    assert prompt.labels == ((0,) if inside else ())
 
 
 def test_tiles_with_fewer_clicks_are_padded_and_those_without_the_box_are_boxed_whole() -> None:
-    edits = [TilePrompt([(1.0, 2.0), (3.0, 4.0)], [1, 0], None), TilePrompt([], [], (5.0, 6.0, 7.0, 8.0))]
+    edits = [TilePrompt(((1.0, 2.0), (3.0, 4.0)), (1, 0), None), TilePrompt((), (), (5.0, 6.0, 7.0, 8.0))]
     before = np.random.default_rng(0).random((2, 64, 64), np.float32)
     prompts = batch_prompts(torch.tensor([0, 0]), edits, before)
     assert prompts.point_labels is not None
@@ -89,7 +89,7 @@ def test_tiles_with_fewer_clicks_are_padded_and_those_without_the_box_are_boxed_
 
 
 def test_without_clicks_or_box_none_is_told() -> None:
-    boxed = batch_prompts(torch.tensor([0]), [TilePrompt([], [], (0.0, 0.0, 9.0, 9.0))], np.zeros((1, 64, 64)))
-    clicked = batch_prompts(torch.tensor([0]), [TilePrompt([(1.0, 1.0)], [1], None)], np.zeros((1, 64, 64)))
+    boxed = batch_prompts(torch.tensor([0]), [TilePrompt((), (), (0.0, 0.0, 9.0, 9.0))], np.zeros((1, 64, 64)))
+    clicked = batch_prompts(torch.tensor([0]), [TilePrompt(((1.0, 1.0),), (1,), None)], np.zeros((1, 64, 64)))
     assert (boxed.points, boxed.point_labels) == (None, None)
     assert clicked.boxes is None

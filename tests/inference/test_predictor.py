@@ -86,6 +86,22 @@ def test_a_cache_can_count_the_memory(predictor: Predictor) -> None:
     assert embedded.nbytes == before + 4 * TILE**2
 
 
+def test_one_more_click_decodes_only_the_tiles_it_falls_into(predictor: Predictor, asked: Asked) -> None:
+    embedded = predictor.embed(noise(64, 160, 3))
+    predictor.segment(embedded, "vessel")
+    one, both = Edit(foreground=[(5, 5)]), Edit(foreground=[(5, 5)], background=[(150, 5)])
+    before = asked.decoded
+    predictor.edit(embedded, "vessel", one)
+    assert asked.decoded == before + 1
+    together = predictor.edit(embedded, "vessel", both)
+    assert asked.decoded == before + 2
+    embedded.answers.clear()
+    np.testing.assert_allclose(predictor.edit(embedded, "vessel", both), together, atol=5e-3)
+    # A mask of the user's own makes another question of it.
+    predictor.edit(embedded, "vessel", Edit(foreground=[(5, 5)], mask=np.zeros((64, 160), bool)))
+    assert asked.decoded == before + 5
+
+
 @pytest.mark.parametrize("kind", ["foreground", "background"])
 def test_a_click_changes_the_tiles_it_falls_in_and_no_others(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch, kind: str
