@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
 from salt_monailabel.imaging import ImageError, magnification, read_mask, read_study, to_rgb
+
+# How much more than others a pixel counts that was corrected; not measured yet.
+CORRECTED = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class LabelledFrame:
     share: float = 1.0
 
 
-def read_labelled(image: str, label: str, known: int) -> list[LabelledFrame]:
+def read_labelled(image: str, label: str, known: int, proposal: str | None = None) -> list[LabelledFrame]:
     """Read the labelled frames of an image; frames of a stack without any label are left out as not yet done.
 
     Parameters
@@ -46,6 +50,8 @@ def read_labelled(image: str, label: str, known: int) -> list[LabelledFrame]:
     image, label : path
     known : int
         Number of labels there are; higher values are an error.
+    proposal : path, optional
+        The mask the label was made from by correcting it; what was corrected counts for more.
 
     Raises
     ------
@@ -54,11 +60,25 @@ def read_labelled(image: str, label: str, known: int) -> list[LabelledFrame]:
     """
     study = read_study(image)
     labels = check_label(read_mask(label, study), study.name, known)
+    proposed = None if proposal is None else read_mask(proposal, study)
     return [
-        LabelledFrame(to_rgb(frame), truth, study.name)
-        for frame, truth in zip(study.pixels, labels, strict=True)
+        LabelledFrame(
+            to_rgb(study.pixels[i]), truth, study.name, None if proposed is None else emphasis(truth, proposed[i])
+        )
+        for i, truth in enumerate(labels)
         if truth.any()
     ]
+
+
+def emphasis(labels: np.ndarray, proposed: np.ndarray) -> np.ndarray:
+    """Return how much each pixel counts, (H, W) float32: more where a proposal was corrected, and right beside.
+
+    Nothing is emphasised where most of the label was drawn anew: there was no proposal worth correcting.
+    """
+    changed = labels != proposed
+    if changed.sum() > (labels > 0).sum():
+        return np.ones(labels.shape, np.float32)
+    return np.where(ndimage.binary_dilation(changed, iterations=2), CORRECTED, 1).astype(np.float32)
 
 
 def check_label(labels: np.ndarray, name: str, known: int) -> np.ndarray:

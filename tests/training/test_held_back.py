@@ -8,14 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from salt_monailabel.imaging import magnification
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame
 from salt_monailabel.training.held_back import (
     ENOUGH,
+    WINDOW,
+    Question,
     images_held_back,
+    questions_of_tiles,
     score_held_back,
     tiles_held_back,
+    window_of,
     without,
 )
 from salt_monailabel.training.samples import Augmentation, CropSampler
@@ -98,5 +103,34 @@ def test_only_what_is_held_back_is_scored(tiny_sam: VesselSam, monkeypatch: pyte
     counts[:, :20] = True
     answer = np.where(counts, whole.labels, 1 - whole.labels).astype(np.float32)
     monkeypatch.setattr(predictor, "segment", lambda embedded, label: answer)
-    assert score_held_back(predictor, [(whole, counts)]).dice == 1
-    assert score_held_back(predictor, [(whole, ~counts)]).dice == 0
+    assert score_held_back(predictor, [Question(whole.rgb, whole.labels, counts, 1.0)]).dice == 1
+    assert score_held_back(predictor, [Question(whole.rgb, whole.labels, ~counts, 1.0)]).dice == 0
+
+
+@given(st.integers(8, 900), st.integers(8, 900), st.integers(0, 2**32 - 1))
+def test_a_window_is_small_has_a_vessel_and_stays_the_same(rows: int, columns: int, seed: int) -> None:
+    labels = np.zeros((rows, columns), np.uint8)
+    y, x = seed % rows, seed % columns
+    labels[y, x] = 1
+    whole = LabelledFrame(np.zeros((rows, columns, 3), np.float32), labels, "a")
+    window = window_of(whole)
+    assert window.labels.shape == window.counts.shape == (min(rows, WINDOW), min(columns, WINDOW))
+    assert window.labels.any()
+    assert np.array_equal(window.labels, window_of(whole).labels)
+
+
+@given(st.integers(8, 200), st.integers(8, 200), st.text(max_size=5))
+def test_the_questions_ask_for_exactly_the_tiles_held_back(rows: int, columns: int, name: str) -> None:
+    labels = (np.random.default_rng(rows).random((rows, columns)) < 0.1).astype(np.uint8)
+    rgb = np.random.default_rng(columns).random((rows, columns, 3)).astype(np.float32)
+    whole = LabelledFrame(rgb, labels, name)
+    held_back = tiles_held_back(whole)
+    questions = questions_of_tiles(whole)
+    assert sum(int(question.counts.sum()) for question in questions) == held_back.sum()
+    asked = np.concatenate([question.rgb[question.counts] for question in questions] or [rgb[:0, 0]])
+    assert sorted(map(tuple, asked)) == sorted(map(tuple, rgb[held_back]))
+
+
+def test_a_part_is_judged_at_the_magnification_of_the_whole() -> None:
+    large = frame(rows=1000, columns=1200)
+    assert window_of(large).magnify == questions_of_tiles(large)[0].magnify == magnification((1000, 1200)) == 1

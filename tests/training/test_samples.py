@@ -14,7 +14,7 @@ from scipy import ndimage
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.training import Augmentation, LabelledFrame, read_labelled
 from salt_monailabel.training.metrics import dice
-from salt_monailabel.training.samples import CropSampler
+from salt_monailabel.training.samples import CORRECTED, CropSampler, emphasis
 
 # Colours that stay, so that a crop can be compared with the image it is from.
 GEOMETRY = Augmentation(magnify=1.0, brightness=0, contrast=0, gamma=0, shading=0)
@@ -195,3 +195,20 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path, missing: str) -> None
     (tmp_path / missing).unlink()
     with pytest.raises(ImageError, match=missing):
         read_labelled(image, label, known=1)
+
+
+def test_what_was_corrected_counts_for_more_and_the_rest_alike() -> None:
+    labels = np.zeros((40, 40), np.uint8)
+    labels[10], labels[30] = 1, 1
+    proposed = labels.copy()
+    proposed[30, 20:] = 0
+    weight = emphasis(labels, proposed)
+    assert (weight[28:33, 20:] == CORRECTED).all()
+    assert (weight[:20] == 1).all()
+    assert (weight[labels != proposed] == CORRECTED).all()
+
+
+def test_a_label_that_has_little_of_the_proposal_is_no_correction() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[:5] = 1
+    assert (emphasis(labels, 1 - labels) == 1).all()
