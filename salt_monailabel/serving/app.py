@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi import HTTPException
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -14,25 +16,36 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.tasks.activelearning.first import First
 
+from salt_monailabel.imaging import ImageError, read_study
+from salt_monailabel.inference.uncertainty import Uncertainty, assess
 from salt_monailabel.versions import VersionStore
 
+from .audit import AuditLog
 from .datastore import VesselDatastore
-from .host import ModelHost
+from .host import BASE, ModelHost
 from .infer import SaltEdit, SaltSegment
+from .leases import Leases
 from .options import Options
-from .strategies import RandomSample
+from .scores import ScoreBoard
+from .strategies import FirstSample, RandomForeground, RandomSample, Uncertain
 from .train import SaltTrain
 from .uploads import is_upload
 
+logger = logging.getLogger(__name__)
+
 
 class SaltApp(MONAILabelApp):
-    """Infer tasks `salt` and `salt_edit`, trainer `salt`, strategies `random` and `first`."""
+    """Infer tasks `salt` and `salt_edit`, trainer `salt`, strategies `random`, `first` and those that ask the model."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.options = Options.from_conf(conf)
         self.host = ModelHost(self.options, VersionStore(self.options.store(studies, app_dir)))
+        self.audit = AuditLog(self.host.store.folder / "audit.jsonl")
+        self.leases = Leases(self.host.store.folder / "leases.json")
+        self.board = ScoreBoard(self._score, self._worth_scoring)
+        # Whether a training is under way; the server that has a trainer knows.
+        self.learning: Callable[[], bool] = lambda: False
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -59,7 +72,12 @@ class SaltApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Offer ways to pick the next image."""
-        return {"random": RandomSample(), "first": First()}
+        return {
+            "random": RandomSample(self.leases),
+            "first": FirstSample(self.leases),
+            "random_foreground": RandomForeground(self.leases, self.board),
+            "uncertain": Uncertain(self.leases, self.board),
+        }
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Answer 404 for a model or image there is not.
@@ -73,22 +91,75 @@ class SaltApp(MONAILabelApp):
             if not known:
                 raise HTTPException(404, f"there is no image '{image}' in the datastore")
             # A namesake in the working directory; MONAI Label would open that.
-            request = {**request, "image": known}
-        return super().infer(request, datastore)
+            answer = super().infer({**request, "image": known}, datastore)
+        else:
+            answer = super().infer(request, datastore)
+        self._remember(request, answer)
+        return answer
+
+    def _remember(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        """Write the audit log, and keep what was proposed for an image of ours."""
+        image, version = request.get("image"), answer["params"]["version"]
+        store = self.datastore()
+        ours = isinstance(image, str) and isinstance(store, VesselDatastore) and bool(store.get_image_uri(image))
+        self.audit.record(f"infer {request['model']}", image=image if ours else None, version=version)
+        if ours and request["model"] == "salt":
+            try:
+                store.keep_proposal(image, answer["file"], version)
+            except (ImageError, HTTPException, OSError) as error:
+                # The answer is worth more than knowing later what was changed in it.
+                logger.warning("what was proposed for %s could not be kept: %s", image, error)
+
+    def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
+        """Write the audit log; whoever had the image is done with it."""
+        self.audit.record("label", image=image_id, version=self.host.store.current())
+        self.leases.release(image_id)
+        return {}
+
+    def follow(self) -> None:
+        """Load the version put in use, and look at the images again where that was asked for."""
+        self.host.follow()
+        if self.board.asked:
+            self.board.wake()
+
+    def _score(self, image: str) -> tuple[Uncertainty, np.ndarray, str]:
+        predictor, version = self.host.predictor()
+
+        def look(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            with self.host.turns.take():
+                embedded = predictor.embed(pixels)
+                likely = np.max([predictor.segment(embedded, label) for label in self.options.labels], axis=0)
+            return likely, embedded.embeddings.cpu().numpy()
+
+        frames = read_study(self.datastore().get_image_uri(image)).pixels
+        # The first frame of a run has no contrast yet.
+        return *assess(look, frames[len(frames) // 2]), version
+
+    def _worth_scoring(self) -> tuple[list[str], str]:
+        # Scores can wait; what is being learned will change them.
+        images = [] if self.learning() else self.datastore().get_unlabeled_images()
+        return images, self.host.store.current() or BASE
 
     def _of_session(self, image: str) -> bool:
         sessions = self.sessions()
         return sessions is not None and Path(image).resolve().is_relative_to(Path(sessions.store_path).resolve())
 
-    def train(self, request: dict[str, Any]) -> dict[str, Any]:
+    def must_train(self, model: str | None) -> None:
         """Name the trainers there are if another is asked for."""
-        _must_exist("trainer", request.get("model"), self._trainers)
+        _must_exist("trainer", model, self._trainers)
+
+    def train(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Train in this process."""
+        self.must_train(request.get("model"))
         return super().train(request)
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer 404 for a strategy there is not."""
         _must_exist("strategy", request.get("strategy") or "random", self._strategies)
-        return super().next_sample(request)
+        sample = super().next_sample(request)
+        if sample:
+            self.host.look_ahead(self.datastore().get_image_uri(sample["id"]))
+        return sample
 
     def info(self) -> dict[str, Any]:
         """Add the version in use."""

@@ -18,14 +18,14 @@ from salt_monailabel.training import TrainingError
 def explained() -> Iterator[None]:
     """Turn the library's errors into HTTP errors with their message as `detail`.
 
-    400 for bad input, 503 for weights or an adapter that cannot be loaded, 507 for a full disk, 500 for training that
-    failed.
+    400 for bad input, 503 for weights or an adapter that cannot be loaded and where memory does not suffice, 507 for a
+    full disk, 500 for training that failed.
     """
     try:
         yield
     except (ImageError, UnknownLabelError) as error:
         raise HTTPException(400, str(error)) from error
-    except (WeightsError, AdapterError) as error:
+    except (WeightsError, AdapterError, MemoryError) as error:
         raise HTTPException(503, str(error)) from error
     except TrainingError as error:
         raise HTTPException(500, str(error)) from error

@@ -1,29 +1,39 @@
-"""The model that serves: loaded at the first request, replaced when a new version is published."""
+"""The model that serves: loaded at the first request, replaced when a new version is put in use."""
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from pathlib import Path
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
+import torch
 
 from salt_monailabel.adapters import Adapter, AdapterError, read_card
+from salt_monailabel.imaging import ImageError, read_study
 from salt_monailabel.inference import Embedded, Predictor, adapted_model, fresh_adapter
-from salt_monailabel.models import VesselSam, load_base
+from salt_monailabel.models import VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.versions import VersionStore
 
 from .options import Options
+from .turns import Turns
 
 logger = logging.getLogger(__name__)
 EMBEDDINGS_BYTES = 1 << 30
 BASE = "base"
+Answer = TypeVar("Answer")
 
 
 class ModelHost:
-    """Holds one model for all tasks of the app, and the embeddings of images lately seen.
+    """Holds the model in use for all tasks of the app, and the embeddings of images lately seen.
+
+    A request asks for the predictor once and keeps it: it ends with the version it began with, whatever is put in use
+    meanwhile.
 
     Parameters
     ----------
@@ -34,10 +44,10 @@ class ModelHost:
     def __init__(self, options: Options, store: VersionStore) -> None:
         self.options = options
         self.store = store
-        # One request at a time uses the model: two would only slow each other down and double the memory.
-        self.lock = threading.RLock()
-        self._predictor: Predictor | None = None
-        self._version = ""
+        self.turns = Turns()
+        self._loading = threading.Lock()
+        self._loaded: tuple[str, Predictor] | None = None
+        self._cached = threading.Lock()
         self._embedded: OrderedDict[tuple[object, ...], Embedded] = OrderedDict()
 
     def predictor(self) -> tuple[Predictor, str]:
@@ -48,27 +58,84 @@ class ModelHost:
         AdapterError, WeightsError
             If it cannot be loaded.
         """
-        with self.lock:
+        with self._loading:
             version = self.store.current() or BASE
-            if self._predictor is None or version != self._version:
-                model = self._load(version)
+            if self._loaded is None or self._loaded[0] != version:
                 device = best_device(self.options.device)
-                self._embedded.clear()
-                self._predictor = Predictor(model, device, threshold=self.options.threshold)
-                self._version = version
-            return self._predictor, version
+                self._loaded = version, Predictor(self._load(version), device, threshold=self.options.threshold)
+            return self._loaded[1], version
 
-    def embedded(self, predictor: Predictor, path: str, frame: int, pixels: np.ndarray) -> Embedded:
-        """Return the embedding of a frame (H, W, C) of the file at `path`, from memory if it was lately seen."""
-        with self.lock:
-            status = Path(path).stat()
-            key = (str(path), status.st_mtime_ns, status.st_size, frame)
-            if key not in self._embedded:
-                self._embedded[key] = predictor.embed(pixels)
-            self._embedded.move_to_end(key)
+    def embedded(self, predictor: Predictor, version: str, frame: np.ndarray) -> Embedded:
+        """Return the embedding of a frame (H, W, C), from memory if it was lately seen. Within a turn."""
+        content = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+        key = (content, frame.shape, frame.dtype.str, version)
+        with self._cached:
+            known = self._embedded.get(key)
+            if known is not None:
+                self._embedded.move_to_end(key)
+                return known
+        embedded = predictor.embed(frame)
+        with self._cached:
+            self._embedded[key] = embedded
             while len(self._embedded) > 1 and sum(e.nbytes for e in self._embedded.values()) > EMBEDDINGS_BYTES:
                 self._embedded.popitem(last=False)
-            return self._embedded[key]
+        return embedded
+
+    def sparing(self, predictor: Predictor, work: Callable[[], Answer]) -> Answer:
+        """Do some work in a turn; if memory does not suffice, free what can be freed and try again with small batches.
+
+        Raises
+        ------
+        MemoryError
+            If it does not suffice then either.
+        """
+        with self.turns.take():
+            try:
+                return work()
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                logger.warning("not enough memory; once more with one tile at a time: %s", error)
+            # Out of the handler: the error's traceback keeps the tensors of the failed attempt alive.
+            self._forget()
+            usual, predictor.batch = predictor.batch, 1
+            try:
+                return work()
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                raise MemoryError("the server has not enough memory for this image; try a smaller one") from error
+            finally:
+                predictor.batch = usual
+                self._forget()
+
+    def follow(self) -> None:
+        """Load the version in use in the background, so that the next request need not."""
+        threading.Thread(target=self._load_ahead, name="follow", daemon=True).start()
+
+    def look_ahead(self, image: str) -> None:
+        """Embed the image at a path in the background, and segment it: its user is about to ask for it."""
+        threading.Thread(target=self._embed_ahead, args=(image,), name="look-ahead", daemon=True).start()
+
+    def _load_ahead(self) -> None:
+        try:
+            self.predictor()
+        except (AdapterError, WeightsError, OSError) as error:
+            logger.warning("the version in use cannot be loaded: %s", error)
+
+    def _embed_ahead(self, image: str) -> None:
+        try:
+            predictor, version = self.predictor()
+            frame = read_study(image).pixels[0]
+
+            def segment() -> None:
+                embedded = self.embedded(predictor, version, frame)
+                for label in self.options.labels:
+                    predictor.segment(embedded, label)
+
+            self.sparing(predictor, segment)
+        except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
+            logger.warning("the next image cannot be looked at ahead: %s", error)
 
     def trainable(self, version: str | None) -> Adapter:
         """Return a version, or a fresh adapter on the base, attached and ready to be trained further."""
@@ -82,6 +149,13 @@ class ModelHost:
             weights=options.weights or None,
             input_size=options.input_size or None,
         )
+
+    def _forget(self) -> None:
+        with self._cached:
+            self._embedded.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _load(self, version: str) -> VesselSam:
         options = self.options
@@ -107,3 +181,8 @@ class ModelHost:
                 "--conf adapters", self.store.folder,
             )  # fmt: skip
         return adapter
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # On a CPU torch says so in words alone.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

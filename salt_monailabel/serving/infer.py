@@ -6,6 +6,7 @@ import tempfile
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class _SaltTask(InferTask):
             if not path:
                 raise HTTPException(404, "there is no image of that name in the datastore")
             study = read_study(path)
-            mask, version = self.answer(request, path, study)
+            mask, version = self.answer(request, study)
             extension = str(request.get("result_extension") or ".nrrd")
             if extension not in MASK_EXTENSIONS:
                 raise ImageError(f"a mask cannot be written as '{extension}'; one of {', '.join(MASK_EXTENSIONS)}")
@@ -59,7 +60,7 @@ class _SaltTask(InferTask):
         }
 
     @abstractmethod
-    def answer(self, request: dict[str, Any], path: str, study: Study) -> tuple[np.ndarray, str]:
+    def answer(self, request: dict[str, Any], study: Study) -> tuple[np.ndarray, str]:
         """Return the label map (frames, rows, columns) and the version that drew it."""
 
 
@@ -69,14 +70,16 @@ class SaltSegment(_SaltTask):
     def __init__(self, host: ModelHost) -> None:
         super().__init__(host, InferType.SEGMENTATION, "Vessels by label, drawn by a SALT-adapted SAM")
 
-    def answer(self, request: dict[str, Any], path: str, study: Study) -> tuple[np.ndarray, str]:
+    def answer(self, request: dict[str, Any], study: Study) -> tuple[np.ndarray, str]:
         """Segment by label."""
-        with self.host.lock:
-            predictor, version = self.host.predictor()
-            masks = []
-            for i, pixels in enumerate(study.pixels):
-                embedded = self.host.embedded(predictor, path, i, pixels)
-                masks.append(predictor.label_map([predictor.segment(embedded, n) for n in self.host.options.labels]))
+        predictor, version = self.host.predictor()
+
+        def segment(frame: np.ndarray) -> np.ndarray:
+            embedded = self.host.embedded(predictor, version, frame)
+            return predictor.label_map([predictor.segment(embedded, name) for name in self.host.options.labels])
+
+        # A turn for each frame: a run of many must not keep a click waiting.
+        masks = [self.host.sparing(predictor, partial(segment, frame)) for frame in study.pixels]
         return np.stack(masks), version
 
 
@@ -91,7 +94,7 @@ class SaltEdit(_SaltTask):
     def __init__(self, host: ModelHost) -> None:
         super().__init__(host, InferType.DEEPGROW, "Correct a vessel by foreground and background clicks or a box")
 
-    def answer(self, request: dict[str, Any], path: str, study: Study) -> tuple[np.ndarray, str]:
+    def answer(self, request: dict[str, Any], study: Study) -> tuple[np.ndarray, str]:
         """Segment and correct."""
         label, previous = self._label(request), self._previous(request, study)
         foreground = [*_points(request, "foreground", study), *_points(request, label, study)]
@@ -105,17 +108,19 @@ class SaltEdit(_SaltTask):
             value = self.host.options.labels.index(label) + 1
             # A mask of one label, as the panel sends it, is that label whatever its value.
             mask = ((previous == value) if previous.max() > 1 else previous > 0).astype(np.uint8)
-        with self.host.lock:
-            predictor, version = self.host.predictor()
-            for k in sorted(corrected):
-                edit = Edit(
-                    foreground=[(i, j) for i, j, frame in foreground if frame == k],
-                    background=[(i, j) for i, j, frame in background if frame == k],
-                    box=boxes.get(k),
-                    mask=None if previous is None else mask[k] > 0,
-                )
-                embedded = self.host.embedded(predictor, path, k, study.pixels[k])
-                mask[k] = predictor.edit(embedded, label, edit) > predictor.threshold
+        predictor, version = self.host.predictor()
+
+        def segment(frame: np.ndarray, edit: Edit) -> np.ndarray:
+            return predictor.edit(self.host.embedded(predictor, version, frame), label, edit) > predictor.threshold
+
+        for k in sorted(corrected):
+            edit = Edit(
+                foreground=[(i, j) for i, j, frame in foreground if frame == k],
+                background=[(i, j) for i, j, frame in background if frame == k],
+                box=boxes.get(k),
+                mask=None if previous is None else mask[k] > 0,
+            )
+            mask[k] = self.host.sparing(predictor, partial(segment, study.pixels[k], edit))
         return mask, version
 
     def _label(self, request: Mapping[str, Any]) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import platformdirs
 
+from .access import is_loopback
+from .tokens import Role, TokenFile, default_path
+
 MAIN = "from salt_monailabel.serving.app import SaltApp\n\n__all__ = ['SaltApp']\n"
 
 
@@ -20,12 +23,26 @@ def app_folder() -> Path:
 
 
 def start_server(studies: Path, host: str, port: int, conf: Sequence[tuple[str, str]], app: Path | None = None) -> None:
-    """Serve until interrupted: `monailabel start_server` with our defaults."""
+    """Serve until interrupted: `monailabel start_server` with our defaults and our server.
+
+    A server that other computers can reach asks everybody for a token.
+    """
     from monailabel.main import Main
 
     arguments = ["start_server", "--app", str(app or app_folder()), "--studies", str(studies)]
-    arguments += ["--host", host, "--port", str(port)]
-    for name, value in conf:
+    arguments += ["--host", host, "--port", str(port), "--uvicorn_app", "salt_monailabel.serving.server:app"]
+    settings = dict(conf)
+    if not is_loopback(host):
+        settings["tokens"] = "always"
+    for name, value in settings.items():
         arguments += ["--conf", name, value]
     sys.argv = ["monailabel", *arguments]
     Main().run()
+
+
+def first_token(host: str) -> str | None:
+    """Return a new token where a server needs one and none was ever made; it is not kept anywhere."""
+    tokens = TokenFile(default_path())
+    if is_loopback(host) or tokens.holders():
+        return None
+    return tokens.add("first", Role.TRAINER, None)

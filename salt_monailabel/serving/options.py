@@ -36,12 +36,18 @@ class Options:
     device : str
         auto, cpu, cuda, cuda:1, mps.
     seconds : float
-        Time for one training; 0 for 15 s for an update, 5 s on a GPU, and for a refit 20 s and 14 s more for each
-        labelled image, up to 30 minutes.
+        Time for one training; 0 for 18 s for an update, 6 s on a GPU, judging included, and for a refit 20 s and 14 s
+        more for each labelled image, up to 30 minutes.
     threshold : float
         Probability above which a pixel is vessel.
     adapters : str
         Folder of the adapter's versions; `adapters` in the studies folder by default.
+    tokens : str
+        Who needs a token: `remote` for requests of other computers, or `always`.
+    origins : tuple of str
+        Web pages that may use the server, comma-separated, such as https://viewer.hospital.org; none by default.
+    upload_mb : float
+        The largest upload in megabytes.
     """
 
     base: str = "vessel_t"
@@ -55,6 +61,9 @@ class Options:
     seconds: float = 0.0
     threshold: float = 0.5
     adapters: str = ""
+    tokens: str = "remote"
+    origins: tuple[str, ...] = ()
+    upload_mb: float = 512.0
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, Any]) -> Options:
@@ -70,10 +79,10 @@ class Options:
             if option.name not in conf:
                 continue
             text = str(conf[option.name]).strip()
-            if option.name == "labels":
-                values["labels"] = tuple(name.strip() for name in text.split(",") if name.strip())
-                continue
             kind: type = type(getattr(cls, option.name))
+            if kind is tuple:
+                values[option.name] = tuple(name.strip() for name in text.split(",") if name.strip())
+                continue
             try:
                 values[option.name] = kind(text)
             except ValueError as error:
@@ -89,6 +98,10 @@ class Options:
             raise ValueError("--conf threshold and rank must be above 0, threshold below 1 and rank at most 1")
         if not 0 <= options.seconds < math.inf:
             raise ValueError(f"--conf seconds {options.seconds}: 0 or more expected")
+        if options.tokens not in ("remote", "always"):
+            raise ValueError(f"--conf tokens {options.tokens}: remote or always expected")
+        if not 0 < options.upload_mb < math.inf:
+            raise ValueError(f"--conf upload_mb {options.upload_mb}: a number above 0 expected")
         patch = BASES[options.base].architecture.patch
         if options.input_size < 0 or options.input_size % patch:
             raise ValueError(f"--conf input_size {options.input_size}: 0 or a multiple of {patch} expected")
@@ -106,7 +119,7 @@ class Options:
         if self.seconds > 0:
             return self.seconds
         if mode == "update":
-            return 15.0 if device == "cpu" else 5.0
+            return 18.0 if device == "cpu" else 6.0
         return min(1800.0, 20.0 + 14.0 * labelled)
 
     def store(self, studies: str, app_dir: str) -> Path:

@@ -186,12 +186,18 @@ def test_frames_without_a_click_keep_the_uploaded_mask(viewer: Viewer, place: tu
     assert not np.array_equal(mask[1], drawn[1])
 
 
-def test_asking_changes_nothing_in_the_store(viewer: Viewer, studies: Path) -> None:
-    before = contents(studies)
-    viewer.segment("salt", "one")
+def test_asking_keeps_what_was_proposed_and_changes_nothing_else(viewer: Viewer, studies: Path) -> None:
+    def rest() -> dict[str, str]:
+        own = ("labels/original/one.nrrd", "datastore_v2.json", "adapters/audit.jsonl")
+        return {name: content for name, content in contents(studies).items() if name not in own}
+
+    before, completed = rest(), viewer.status()["completed"]
+    proposed = viewer.segment("salt", "one").labels
     viewer.segment("salt_edit", "one", foreground=[[5, 5, 0]])
-    viewer.info()
-    assert contents(studies) == before
+    assert rest() == before
+    assert viewer.status()["completed"] == completed
+    kept = studies / "labels" / "original" / "one.nrrd"
+    assert np.array_equal(np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(kept)))), proposed)
 
 
 def test_a_mask_that_finds_no_room_is_answered_507_and_leaves_no_file(

@@ -186,7 +186,7 @@ def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_us
     scores = iter(
         [HeldBackScore(0.80, 0.8), HeldBackScore(0.79, 0.8), HeldBackScore(0.80, 0.8), HeldBackScore(0.81, 0)]
     )
-    monkeypatch.setattr("salt_monailabel.serving.train.score_held_back", lambda predictor, exam: next(scores))
+    monkeypatch.setattr("salt_monailabel.serving.learn.score_held_back", lambda predictor, exam: next(scores))
     store = VersionStore(copy / "adapters")
     with serving(copy) as viewer:
         worse = viewer.train(seconds=0.1).json()

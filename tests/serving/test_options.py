@@ -29,6 +29,9 @@ def test_every_option_is_read_from_text() -> None:
         "seconds": "30",
         "threshold": "0.4",
         "adapters": "/a",
+        "tokens": "always",
+        "origins": "https://a.org, https://b.org:3000",
+        "upload_mb": "20",
     }
     assert Options.from_conf(conf) == Options(
         base="vit_b",
@@ -42,6 +45,9 @@ def test_every_option_is_read_from_text() -> None:
         seconds=30.0,
         threshold=0.4,
         adapters="/a",
+        tokens="always",
+        origins=("https://a.org", "https://b.org:3000"),
+        upload_mb=20.0,
     )
 
 
@@ -57,6 +63,8 @@ def test_settings_of_monai_label_itself_are_left_alone() -> None:
         ("labels", "", "names"),
         ("labels", " , ", "names"),
         ("labels", "artery,artery", "distinct"),
+        ("tokens", "never", "remote or always"),
+        ("upload_mb", "0", "above 0"),
         ("rank", "half", "float"),
         ("rank", "0", "above 0"),
         ("rank", "1.5", "at most 1"),
@@ -97,8 +105,8 @@ def test_a_new_adapter_has_the_method_and_ranks_asked_for() -> None:
 
 def test_an_update_takes_as_long_with_any_number_of_labels_and_a_refit_longer_with_more() -> None:
     automatic = Options()
-    assert automatic.budget(1, "update", "cpu") == automatic.budget(1000, "update", "cpu") == 15
-    assert automatic.budget(1000, "update", "cuda") == 5
+    assert automatic.budget(1, "update", "cpu") == automatic.budget(1000, "update", "cpu") == 18
+    assert automatic.budget(1000, "update", "cuda") == 6
     assert 0 < automatic.budget(1, "refit", "cpu") < automatic.budget(4, "refit", "cpu")
     assert automatic.budget(1000, "refit", "cpu") == automatic.budget(2000, "refit", "cpu")
     assert {Options(seconds=7.0).budget(n, mode, "cpu") for n in (1, 1000) for mode in ("update", "refit")} == {7.0}

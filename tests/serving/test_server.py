@@ -1,4 +1,4 @@
-"""The server as its own process, driven over HTTP from the first image to the second version."""
+"""The server as its own process, ours and MONAI Label's, driven over HTTP from the first image to a new version."""
 
 from __future__ import annotations
 
@@ -37,20 +37,26 @@ def ask(address: str, method: str, path: str, **arguments: Any) -> requests.Resp
     return requests.request(method, address + path, timeout=TRAIN_SECONDS, **arguments)
 
 
-@pytest.fixture
-def viewer(tmp_path: Path) -> Iterator[Viewer]:
+@pytest.fixture(params=["ours", "MONAI Label's"])
+def viewer(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Viewer]:
     """Connect to a server process, which is ended with all that it started."""
-    # MONAI Label makes folders beside main.py.
-    shutil.copytree(APP, tmp_path / "app", ignore=shutil.ignore_patterns("model", "lib", "logs", "bin", "__pycache__"))
     port = free_port()
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(tmp_path / "app")]
-    command += ["--studies", str(tmp_path / "studies"), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--conf", "seconds", "3"]
+    if request.param == "ours":
+        command = [sys.executable, "-m", "salt_monailabel.cli", "serve", str(tmp_path / "studies")]
+        command += ["--port", str(port), "--conf", "seconds=3"]
+    else:
+        # MONAI Label makes folders beside main.py.
+        made = shutil.ignore_patterns("model", "lib", "logs", "bin", "__pycache__")
+        shutil.copytree(APP, tmp_path / "app", ignore=made)
+        command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(tmp_path / "app")]
+        command += ["--studies", str(tmp_path / "studies"), "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--conf", "seconds", "3"]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "MONAI_LABEL_SESSION_PATH": str(tmp_path / "sessions"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
     }
     log = tmp_path / "server.log"
     with open(log, "w") as output:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from PIL import Image
 from requests_toolbelt import MultipartDecoder
 
 from salt_monailabel.imaging import synthesize
+from salt_monailabel.serving.server import create_app
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "apps" / "salt"
@@ -150,9 +152,43 @@ class Viewer:
         return self.send("GET", "/datastore/").json()
 
 
+# A trainer that answers at once: what was asked for is in its reply.
+STUB = (
+    sys.executable,
+    "-c",
+    """
+import json, sys
+sys.stdin.readline()
+print('{"event": "ready"}', flush=True)
+for line in sys.stdin:
+    command = json.loads(line)
+    if command["do"] == "learn":
+        print('{"event": "step", "step": 1, "share": 1.0, "loss": 0.5, "dice": 0.7}', flush=True)
+        stats = {"promoted": False, "version": "none", "asked": command["request"], "pairs": command["pairs"]}
+        print(json.dumps({"event": "done", "stats": stats}), flush=True)
+""",
+)
+
+
 @contextmanager
 def serving(studies: Path, **conf: str) -> Iterator[Viewer]:
-    """Run the app on a folder, in this process."""
+    """Run the app on a folder, in this process, under MONAI Label's own server."""
+    with _settings(studies, conf), TestClient(app, raise_server_exceptions=False) as client:
+        yield Viewer(client.request)
+
+
+@contextmanager
+def our_server(studies: Path, host: str = "localhost", **conf: str) -> Iterator[Viewer]:
+    """Run our server on a folder, in this process, with a trainer that learns nothing."""
+    with _settings(studies, conf), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("salt_monailabel.serving.server.default_path", lambda: studies.parent / "tokens.json")
+        server = create_app(STUB)
+        with TestClient(server, base_url=f"http://{host}", raise_server_exceptions=False) as client:
+            yield Viewer(client.request)
+
+
+@contextmanager
+def _settings(studies: Path, conf: dict[str, str]) -> Iterator[None]:
     values = {
         "MONAI_LABEL_APP_DIR": str(APP),
         "MONAI_LABEL_STUDIES": str(studies),
@@ -166,6 +202,5 @@ def serving(studies: Path, **conf: str) -> Iterator[Viewer]:
             patch.setattr(settings, name, value)
             patch.setenv(name, json.dumps(value) if isinstance(value, dict) else str(value))
         clear_cache()
-        with TestClient(app, raise_server_exceptions=False) as client:
-            yield Viewer(client.request)
+        yield
         clear_cache()

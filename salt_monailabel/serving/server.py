@@ -1,0 +1,158 @@
+"""The server: MONAI Label's own routes, made safe and made not to wait, with one process that learns.
+
+`salt serve` starts it; so does `monailabel start_server --uvicorn_app salt_monailabel.serving.server:app`. The same app
+under MONAI Label's own server works too, only slower.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, FastAPI, HTTPException, UploadFile
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from monailabel.config import settings
+from monailabel.endpoints import activelearning, batch_infer, datastore, infer, info, logs, scoring, session
+from monailabel.interfaces.utils.app import app_instance
+from starlette.types import ASGIApp
+
+from .access import MEGABYTE, Access
+from .app import SaltApp
+from .arguments import checked_name, checked_params
+from .options import Options
+from .report_routes import report_routes
+from .resident import COMMAND, ResidentTrainer
+from .tokens import TokenFile, default_path
+from .training_routes import training_routes
+from .version_routes import version_routes
+
+# Left out: `model`, which would load TorchScript; `proxy`, `ohif` and `wsi`, which serve what is not offered here.
+ROUTERS = (info, infer, batch_infer, activelearning, scoring, datastore, session, logs)
+NAMES = frozenset({"image", "id", "label", "tag", "session_id", "model", "strategy"})
+FORMS = frozenset({"params", "info"})
+# Requests that may wait for the model at once; others never wait behind them.
+WORKING = 16
+
+
+def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
+    """Return the server for the app, studies and options that MONAI Label's settings name.
+
+    Parameters
+    ----------
+    trainer_command : sequence of str
+        What is started to learn.
+    """
+    options = Options.from_conf(settings.MONAI_LABEL_APP_CONF)
+    server = FastAPI(title="SALT vessels", docs_url=None, redoc_url=None, lifespan=_lifespan)
+    slow = CapacityLimiter(WORKING)
+    for module in ROUTERS:
+        limiter = slow if module in (infer, batch_infer, scoring) else None
+        server.include_router(_in_threads(module.router, limiter), prefix=settings.MONAI_LABEL_API_STR)
+    instance = app_instance()
+    if not isinstance(instance, SaltApp):
+        raise TypeError(f"{settings.MONAI_LABEL_APP_DIR} holds another app; this server is for apps/salt")
+    trainer = ResidentTrainer(instance.options, instance.host.store, instance.follow, trainer_command)
+    instance.learning = lambda: trainer.busy
+    instance.host.turns.on_change = trainer.yield_to_clicks
+    server.state.app, server.state.trainer = instance, trainer
+    for routes in (training_routes(instance, trainer), version_routes(instance), report_routes(instance)):
+        server.include_router(routes, prefix=settings.MONAI_LABEL_API_STR)
+    server.add_api_route("/", _home, include_in_schema=False)
+    always = options.tokens == "always"
+    upload = round(options.upload_mb * MEGABYTE)
+    return Access(server, TokenFile(default_path()), instance.audit, always, options.origins, upload)
+
+
+def __getattr__(name: str) -> ASGIApp:
+    """Make `app` when uvicorn asks for it: its settings are known then, and not yet when this is imported."""
+    if name != "app":
+        raise AttributeError(name)
+    return create_app()
+
+
+@asynccontextmanager
+async def _lifespan(server: FastAPI) -> AsyncIterator[None]:
+    instance: SaltApp = server.state.app
+    instance.server_mode(True)
+    instance.on_init_complete()
+    server.state.trainer.start()
+    instance.host.follow()
+    yield
+    instance.board.stop()
+    await to_thread.run_sync(server.state.trainer.close)
+
+
+def _home() -> HTMLResponse:
+    return HTMLResponse(
+        "<!doctype html><title>SALT vessels</title><p>This server is running. Paste its address into 3D Slicer's "
+        "module <i>MONAILabel</i>. How it learns: <a href='salt/report'>report</a>."
+    )
+
+
+def _in_threads(router: APIRouter, limiter: CapacityLimiter | None) -> APIRouter:
+    """Return MONAI Label's routes, run in worker threads.
+
+    Its handlers are coroutines that never wait for anything: while one computes, its own server answers nobody.
+    """
+    threaded = APIRouter(prefix="", tags=list(router.tags))
+    for route in router.routes:
+        assert isinstance(route, APIRoute)
+        threaded.add_api_route(
+            route.path,
+            _in_thread(route.endpoint, limiter),
+            methods=sorted(route.methods or ()),
+            summary=route.summary,
+            include_in_schema=route.include_in_schema,
+        )
+    return threaded
+
+
+def _in_thread(endpoint: Callable[..., Coroutine[Any, Any, Any]], limiter: CapacityLimiter | None) -> Any:
+    @functools.wraps(endpoint)
+    async def run(**arguments: Any) -> Any:
+        check_arguments(arguments)
+        return await to_thread.run_sync(_finish, endpoint, arguments, limiter=limiter)
+
+    return run
+
+
+def _finish(endpoint: Callable[..., Coroutine[Any, Any, Any]], arguments: dict[str, Any]) -> Any:
+    """Run a coroutine that never waits."""
+    if not inspect.iscoroutinefunction(endpoint):
+        return endpoint(**arguments)
+    coroutine = endpoint(**arguments)
+    try:
+        coroutine.send(None)
+    except StopIteration as result:
+        return result.value
+    finally:
+        coroutine.close()
+    raise RuntimeError(f"{endpoint.__name__} waits for something")
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Refuse names that would leave the store, and parameters that would override what was checked.
+
+    Raises
+    ------
+    HTTPException
+        400, with what is wrong.
+    """
+    for name, value in arguments.items():
+        if name in NAMES and isinstance(value, str) and value:
+            checked_name(value, name)
+        elif name in FORMS and isinstance(value, str):
+            checked_params(value)
+        elif isinstance(value, UploadFile):
+            checked_name(value.filename or "", "file")
+        elif isinstance(value, list):
+            for file in value:
+                if isinstance(file, UploadFile):
+                    checked_name(file.filename or "", "file")
+    if arguments.get("uncompress"):
+        raise HTTPException(400, "archives are not taken in; send the images themselves")

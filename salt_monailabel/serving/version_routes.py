@@ -1,0 +1,81 @@
+"""`/salt/adapters`: the versions of the adapter over REST, as `salt adapters` has them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, File, HTTPException, UploadFile
+from fastapi.responses import FileResponse
+
+from salt_monailabel.adapters import AdapterError
+from salt_monailabel.inference import adapted_model
+from salt_monailabel.versions import VersionError
+
+from .app import SaltApp
+from .host import BASE
+
+
+def version_routes(app: SaltApp) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/salt/adapters", tags=["Adapters"])
+    store = app.host.store
+
+    @router.get("", summary="List all versions, oldest first, and the one in use")
+    def list_versions() -> dict[str, Any]:
+        return {"current": store.current() or BASE, "versions": [_brief(name) for name in store.versions()]}
+
+    def _brief(name: str) -> dict[str, Any]:
+        try:
+            card = store.card(name)
+        except AdapterError as error:
+            return {"version": name, "damaged": str(error)}
+        return {"version": name, "parent": card.get("parent"), "training": card.get("training")}
+
+    @router.get("/{name}", summary="Get the card of a version")
+    def show(name: str) -> dict[str, Any]:
+        return _found(lambda: store.card(name))
+
+    @router.get("/{name}/file", summary="Download a version")
+    def export(name: str) -> FileResponse:
+        _found(lambda: store.card(name))
+        return FileResponse(store.path(name), media_type="application/octet-stream", filename=f"{name}.safetensors")
+
+    @router.post("/rollback", summary="Put the version before back in use")
+    def roll_back() -> dict[str, str]:
+        name = _found(store.roll_back) or BASE
+        app.audit.record("roll back", version=name)
+        return {"current": name}
+
+    @router.post("/import", summary="Add an adapter file as a new version, which is not put in use")
+    def take_in(file: UploadFile = File(...)) -> dict[str, str]:  # noqa: B008 (FastAPI's way)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "adapter.safetensors"
+            with open(path, "wb") as copy:
+                shutil.copyfileobj(file.file, copy)
+            try:
+                adapted_model(path, app.options.weights or None)
+                name = store.take_in(path)
+            except (AdapterError, ValueError) as error:
+                raise HTTPException(400, str(error).replace(str(path), file.filename or "the file")) from error
+        app.audit.record("import", version=name)
+        return {"version": name}
+
+    @router.post("/{name}/promote", summary="Put a version in use, or `base`")
+    def promote(name: str) -> dict[str, str]:
+        _found(lambda: store.promote(None if name == BASE else name))
+        app.audit.record("promote", version=name)
+        return {"current": name}
+
+    return router
+
+
+def _found(look_up: Any) -> Any:
+    try:
+        return look_up()
+    except VersionError as error:
+        raise HTTPException(404, str(error)) from error
+    except AdapterError as error:
+        raise HTTPException(503, str(error)) from error

@@ -1,0 +1,142 @@
+"""The model in use: one version for a whole request, an embedding computed once, memory that runs out."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from salt_monailabel.inference import Predictor
+from salt_monailabel.models import Architecture, VesselSam
+from salt_monailabel.serving import host as module
+from salt_monailabel.serving.host import ModelHost
+from salt_monailabel.serving.options import Options
+from salt_monailabel.versions import VersionStore
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelHost:
+    small = Architecture(width=32, depth=2, heads=2, global_attention=(1,), window=4, input_size=128)
+    monkeypatch.setattr(ModelHost, "_load", lambda self, version: VesselSam(small))
+    return ModelHost(Options(), VersionStore(tmp_path))
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Return the frames that are embedded from now on."""
+    frames: list[np.ndarray] = []
+    embed = Predictor.embed
+
+    def counted(self: Predictor, pixels: np.ndarray) -> object:
+        frames.append(pixels)
+        return embed(self, pixels)
+
+    monkeypatch.setattr(Predictor, "embed", counted)
+    return frames
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (40, 40, 3), np.uint8)
+
+
+def test_an_image_is_embedded_once_for_each_version(host: ModelHost, embedded: list[np.ndarray]) -> None:
+    predictor, version = host.predictor()
+    first = host.embedded(predictor, version, noise(1))
+    assert host.embedded(predictor, version, noise(1).copy()) is first
+    assert host.embedded(predictor, version, noise(2)) is not first
+    assert host.embedded(predictor, "0001", noise(1)) is not first
+    assert len(embedded) == 3
+
+
+def test_gray_and_colour_of_the_same_bytes_are_not_mixed_up(host: ModelHost) -> None:
+    predictor, version = host.predictor()
+    pixels = np.arange(48 * 48, dtype=np.uint8).reshape(48, 48, 1)
+    assert host.embedded(predictor, version, pixels).shape == (48, 48)
+    assert host.embedded(predictor, version, pixels.reshape(16, 48, 3)).shape == (16, 48)
+
+
+def test_the_longest_unused_embedding_goes_first(
+    host: ModelHost, embedded: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, version = host.predictor()
+    size = host.embedded(predictor, version, noise(0)).nbytes
+    monkeypatch.setattr(module, "EMBEDDINGS_BYTES", 2 * size)
+    for seed in (1, 0, 2):
+        host.embedded(predictor, version, noise(seed))
+    embedded.clear()
+    host.embedded(predictor, version, noise(0))
+    assert not embedded
+    host.embedded(predictor, version, noise(1))
+    assert len(embedded) == 1
+
+
+@pytest.mark.parametrize(
+    "shortage", [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory")]
+)
+def test_where_memory_runs_out_it_is_tried_again_with_one_tile_at_a_time(host: ModelHost, shortage: Exception) -> None:
+    predictor, _ = host.predictor()
+    usual, tried = predictor.batch, []
+
+    def work() -> str:
+        tried.append(predictor.batch)
+        if len(tried) == 1:
+            raise shortage
+        return "mask"
+
+    assert host.sparing(predictor, work) == "mask"
+    assert tried == [usual, 1]
+    assert predictor.batch == usual
+
+
+def test_where_it_runs_out_again_the_user_is_told_and_the_next_gets_a_turn(host: ModelHost) -> None:
+    predictor, _ = host.predictor()
+
+    def work() -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError, match="not enough memory for this image"):
+        host.sparing(predictor, work)
+    assert host.sparing(predictor, lambda: 1) == 1
+
+
+def test_other_errors_are_not_tried_again(host: ModelHost) -> None:
+    predictor, _ = host.predictor()
+    tried = []
+
+    def work() -> None:
+        tried.append(1)
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        host.sparing(predictor, work)
+    assert tried == [1]
+
+
+def test_a_version_put_in_use_is_followed_and_requests_keep_theirs(
+    host: ModelHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = host.predictor()
+    monkeypatch.setattr(host.store, "current", lambda: "0001")
+    after = host.predictor()
+    assert (before[1], after[1]) == ("base", "0001")
+    assert after[0] is not before[0]
+    # What began before ends with what it began with.
+    assert host.embedded(*before, noise(1)).shape == (40, 40)
+
+
+def test_the_next_image_is_looked_at_ahead(host: ModelHost, embedded: list[np.ndarray], tmp_path: Path) -> None:
+    path = tmp_path / "next.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(noise(3), isVector=True), str(path))
+    host.look_ahead(str(path))
+    for thread in threading.enumerate():
+        if thread.name == "look-ahead":
+            thread.join()
+    assert len(embedded) == 1
+    predictor, version = host.predictor()
+    kept = host.embedded(predictor, version, noise(3))
+    assert "vessel" in kept.automatic
+    assert len(embedded) == 1

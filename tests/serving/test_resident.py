@@ -1,0 +1,171 @@
+"""The process that learns: it is given tasks one after the other, and its death costs a task and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from salt_monailabel.serving import resident
+from salt_monailabel.serving.options import Options
+from salt_monailabel.serving.resident import ResidentTrainer, Task
+from salt_monailabel.versions import VersionStore
+
+from .viewer import STUB
+
+# Learns until it is told to resume.
+PATIENT = """
+import json, sys
+sys.stdin.readline()
+for line in sys.stdin:
+    command = json.loads(line)
+    if command["do"] == "learn":
+        print('{"event": "step", "step": 1, "share": 0.1, "loss": 0.5, "dice": 0.7}', flush=True)
+    elif command["do"] == "resume":
+        print('{"event": "done", "stats": {"promoted": true, "version": "0001"}}', flush=True)
+"""
+FAILING = """
+import json, sys
+sys.stdin.readline()
+for line in sys.stdin:
+    print('{"event": "failed", "detail": "there is no labelled image to learn from", "code": 400}', flush=True)
+"""
+
+
+@contextmanager
+def trainer(folder: Path, script: str | None = None, on_done: Callable[[], None] = lambda: None) -> Iterator:
+    command = STUB if script is None else (sys.executable, "-c", script)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resident, "PAUSE_BETWEEN_STARTS", 0.05)
+        process = ResidentTrainer(Options(), VersionStore(folder), on_done, command)
+        process.start()
+        try:
+            yield process
+        finally:
+            process.close()
+
+
+def until(said: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not said():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def running(process: ResidentTrainer) -> Task:
+    """Give a task and wait until it is under way."""
+    task = process.submit({"mode": "update"}, list, enqueue=False)
+    until(lambda: task.events)
+    return task
+
+
+def test_a_task_is_done_with_the_labels_of_its_own_moment(tmp_path: Path) -> None:
+    done: list[bool] = []
+    with trainer(tmp_path, on_done=lambda: done.append(True)) as process:
+        task = process.submit({"mode": "refit"}, lambda: [{"image": "a.png"}], enqueue=False)
+        process.wait(task)
+        until(lambda: done)
+    assert task.status == "DONE"
+    assert task.events[0]["event"] == "step"
+    stats = task.events[-1]["stats"]
+    assert (stats["asked"], stats["pairs"]) == ({"mode": "refit"}, [{"image": "a.png"}])
+    public = task.public()
+    assert set(public) == {"id", "status", "request", "start_ts", "end_ts", "details"}
+    assert "step 1: loss 0.5, Dice 0.7" in public["details"]
+
+
+def test_a_second_task_is_refused_unless_it_may_wait(tmp_path: Path) -> None:
+    with trainer(tmp_path, PATIENT) as process:
+        first = running(process)
+        with pytest.raises(BlockingIOError, match="under way"):
+            process.submit({}, list, enqueue=False)
+        second = process.submit({}, list, enqueue=True)
+        assert (first.status, second.status) == ("RUNNING", "SUBMITTED")
+        assert "details" not in second.public()
+        process.yield_to_clicks(False)
+        process.wait(first)
+        until(lambda: second.events)
+        process.yield_to_clicks(False)
+        process.wait(second)
+    assert (first.status, second.status) == ("DONE", "DONE")
+
+
+def test_a_failure_reaches_the_user_in_words(tmp_path: Path) -> None:
+    with trainer(tmp_path, FAILING) as process:
+        task = process.submit({}, list, enqueue=False)
+        process.wait(task)
+    assert (task.status, task.details[-1]) == ("ERROR", "there is no labelled image to learn from")
+    assert task.events[-1]["code"] == 400
+
+
+def test_a_killed_trainer_fails_its_task_and_is_started_anew(tmp_path: Path) -> None:
+    with trainer(tmp_path, PATIENT) as process:
+        killed = running(process)
+        os.kill(process._process.pid, signal.SIGKILL)
+        process.wait(killed)
+        assert killed.status == "ERROR"
+        assert "killed by signal 9" in killed.details[-1]
+        again = running(process)
+        process.yield_to_clicks(False)
+        process.wait(again)
+    assert again.status == "DONE"
+
+
+def test_one_killed_while_it_waits_is_started_anew(tmp_path: Path) -> None:
+    with trainer(tmp_path) as process:
+        until(lambda: process._process is not None)
+        first = process._process
+        first.kill()
+        until(lambda: process._process not in (None, first))
+        task = process.submit({}, list, enqueue=False)
+        process.wait(task)
+    assert task.status == "DONE"
+
+
+def test_a_task_is_stopped_on_request(tmp_path: Path) -> None:
+    with trainer(tmp_path, PATIENT) as process:
+        assert process.stop() is None
+        task = running(process)
+        assert process.stop() is task
+        assert (task.status, task.end_ts is not None) == ("STOPPED", True)
+        assert running(process).status == "RUNNING"
+
+
+def test_labels_that_cannot_be_listed_fail_the_task_alone(tmp_path: Path) -> None:
+    def unreadable() -> list:
+        raise OSError("the disk is gone")
+
+    with trainer(tmp_path) as process:
+        task = process.submit({}, unreadable, enqueue=False)
+        process.wait(task)
+        assert (task.status, "the disk is gone" in task.details[-1]) == ("ERROR", True)
+        after = process.submit({}, list, enqueue=False)
+        process.wait(after)
+    assert after.status == "DONE"
+
+
+def test_a_trainer_that_cannot_be_started_says_so(tmp_path: Path) -> None:
+    process = ResidentTrainer(Options(), VersionStore(tmp_path), lambda: None, (str(tmp_path / "missing"),))
+    task = process.submit({}, list, enqueue=False)
+    process.start()
+    try:
+        process.wait(task)
+    finally:
+        process.close()
+    assert task.status == "ERROR"
+    assert "cannot be started" in task.details[-1]
+
+
+def test_no_trainer_outlives_its_server(tmp_path: Path) -> None:
+    with trainer(tmp_path, PATIENT) as process:
+        running(process)
+        child = process._process
+    assert isinstance(child, subprocess.Popen)
+    assert child.wait(timeout=10) is not None
