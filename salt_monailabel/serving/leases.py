@@ -1,0 +1,103 @@
+"""Who was handed which image, so that no two users are handed the same one.
+
+The file is JSON, replaced by an atomic rename:
+
+    {"IMAGE": {"who": "USER", "until": SECONDS SINCE 1970}, …}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Whose an image is, and until when, in seconds since 1970."""
+
+    who: str
+    until: float
+
+
+class Leases:
+    """The leases of a server; they outlive it.
+
+    Parameters
+    ----------
+    path : path
+        Where they are kept; the folder is made when it is needed. A damaged file counts as none.
+    seconds : float
+        How long a lease lasts if it is neither released nor taken again.
+    """
+
+    def __init__(self, path: str | Path, seconds: float = 1800) -> None:
+        self.path = Path(path)
+        self.seconds = seconds
+        self._lock = threading.Lock()
+        self._leases = self._read()
+
+    def take(self, candidates: Sequence[str], who: str, now: float | None = None) -> str | None:
+        """Lease an image to a user.
+
+        That is the first candidate nobody has. Where there is none, the user gets one of their own once more, the one
+        they took longest ago: asking for the next image without submitting skips one, and in the end all that were
+        skipped come round again. Skipped images stay the user's until the lease ends, for they may still be open.
+
+        Parameters
+        ----------
+        candidates : sequence of str
+            Images, the most wanted first.
+        who : str
+        now : float, optional
+            Seconds since 1970; the time it is by default.
+
+        Returns
+        -------
+        str or None
+            The image; None if others have all of them.
+        """
+        now = time.time() if now is None else now
+        with self._lock:
+            self._leases = {image: lease for image, lease in self._leases.items() if lease.until > now}
+            image = next((c for c in candidates if c not in self._leases), None)
+            if image is None:
+                own = [c for c in candidates if self._leases[c].who == who]
+                image = min(own, key=lambda c: self._leases[c].until, default=None)
+            if image is not None:
+                self._leases[image] = Lease(who, now + self.seconds)
+                self._write()
+            return image
+
+    def release(self, image: str) -> None:
+        """End the lease of an image, whoever has it; nothing happens if nobody does."""
+        with self._lock:
+            if self._leases.pop(image, None) is not None:
+                self._write()
+
+    def _read(self) -> dict[str, Lease]:
+        try:
+            kept = json.loads(self.path.read_text())
+            return {image: Lease(str(lease["who"]), float(lease["until"])) for image, lease in kept.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            logger.warning("%s cannot be read, so nobody counts as having an image: %s", self.path, error)
+            return {}
+
+    def _write(self) -> None:
+        partial = self.path.with_suffix(".partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps({image: asdict(lease) for image, lease in self._leases.items()}, indent=1))
+            os.replace(partial, self.path)
+        except OSError as error:
+            # They hold as long as the server runs; a full disk is no reason to hand out nothing.
+            logger.warning("leases could not be written to %s: %s", self.path, error)
