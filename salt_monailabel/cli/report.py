@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,28 +13,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from salt_monailabel.imaging import overlay, to_rgb
+from salt_monailabel.serving.page import embedded, figure, page, table
 from salt_monailabel.training.metrics import cl_dice, dice
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>SALT vessels: what the loop does</title>
-<style>
- body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; color: #1c2430; padding: 0 1rem }}
- figure {{ margin: 0; text-align: center }} figcaption {{ color: #5a6675; font-size: .85rem }}
- .row {{ display: grid; grid-template-columns: repeat({columns}, 1fr); gap: .75rem; margin: 1rem 0 }}
- img {{ width: 100%; border-radius: .3rem }}
- table {{ border-collapse: collapse }}
- td, th {{ padding: .25rem 1rem; text-align: left; border-bottom: 1px solid #d8dee6 }}
-</style>
-<h1>From a first guess to a model that has learned</h1>
+TITLE = "SALT vessels: what the loop does"
+INTRO = """<h1>From a first guess to a model that has learned</h1>
 <p>A server segmented images of a kind its base model had never seen. A reader, played here by the truth, submitted
 corrected masks; the adapter was trained on them; the same test images, which were never labelled, were segmented
-again.</p>
-<table><tr><th>after</th><th>Dice</th><th>clDice</th></tr>{scores}</table>
-{rows}
-<h2>Training</h2>
-<img src="{curve}" alt="Loss and Dice during the updates" style="max-width: 46rem">
-</html>
-"""
+again.</p>"""
 
 
 @dataclass
@@ -64,11 +48,12 @@ def write_report(out: Path, images: Sequence[np.ndarray], truths: list[np.ndarra
         pictures.append(("truth", overlay(rgb, truth)))
         if i == 0:
             Image.fromarray(_strip([picture for _, picture in pictures])).save(out / "loop.png")
-        rows.append('<div class="row">' + "".join(_figure(name, picture) for name, picture in pictures) + "</div>")
-    scores = "".join(_score_row(stage, truths) for stage in stages)
-    page = PAGE.format(columns=len(stages) + 2, scores=scores, rows="\n".join(rows), curve=_curve(stages))
+        rows.append('<div class="row">' + "".join(figure(picture, name) for name, picture in pictures) + "</div>")
+    scores = table(("after", "Dice", "clDice"), [_score_row(stage, truths) for stage in stages])
+    curve = f'<h2>Training</h2>\n<img src="{_curve(stages)}" alt="Loss and Dice during the updates" class="curve">'
+    style = f" .row {{ grid-template-columns: repeat({len(stages) + 2}, 1fr) }} .curve {{ max-width: 46rem }}\n"
     path = out / "index.html"
-    path.write_text(page)
+    path.write_text(page(TITLE, "\n".join([INTRO, scores, *rows, curve]), style), encoding="utf-8")
     return path
 
 
@@ -77,25 +62,14 @@ def _strip(pictures: Sequence[np.ndarray], gap: int = 8) -> np.ndarray:
     return np.hstack([np.pad(p, ((0, 0), (0, gap), (0, 0)), constant_values=255) for p in pictures])[:, :-gap]
 
 
-def _score_row(stage: Stage, truths: list[np.ndarray]) -> str:
+def _score_row(stage: Stage, truths: list[np.ndarray]) -> tuple[str, str, str]:
     score, centreline = stage.scores(truths)
-    return f"<tr><td>{html.escape(stage.name)}</td><td>{score:.3f}</td><td>{centreline:.3f}</td></tr>"
-
-
-def _figure(name: str, picture: np.ndarray) -> str:
-    caption = html.escape(name)
-    return f'<figure><img src="{_png(picture)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
-
-
-def _png(picture: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "png")
-    return _embedded(buffer)
+    return stage.name, f"{score:.3f}", f"{centreline:.3f}"
 
 
 def _curve(stages: Sequence[Stage]) -> str:
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    loss, score = figure.subplots(1, 2)
+    chart = Figure(figsize=(8, 3.2), layout="constrained")
+    loss, score = chart.subplots(1, 2)
     for stage in stages:
         if stage.stats:
             share = np.linspace(0, 100, len(stage.stats["losses"]) + 1)[1:]
@@ -106,9 +80,5 @@ def _curve(stages: Sequence[Stage]) -> str:
         axes.grid(alpha=0.3)
         axes.legend()
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return _embedded(buffer)
-
-
-def _embedded(buffer: io.BytesIO) -> str:
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    chart.savefig(buffer, format="png", dpi=130)
+    return embedded(buffer.getvalue(), "image/png")
