@@ -5,20 +5,24 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import json
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from salt_monailabel.adapters import read_card
-from salt_monailabel.cli import app
+from salt_monailabel.cli import app, commands
 from salt_monailabel.cli.sheet import CELL, GAP
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.imaging.synthetic import STYLES
+from salt_monailabel.training import TrainingError
+from salt_monailabel.training.pretrain import PretrainConfig
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
 SIZE = 128
@@ -287,3 +291,32 @@ def test_what_cannot_be_done_with_versions_is_explained_in_one_line(
     assert result.exit_code == 1
     assert len(result.output.strip().splitlines()) == 1, result.output
     assert [word for word in words if word not in result.output] == []
+
+
+def test_processes_that_pretrain_together_can_be_given_what_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bytes] = []
+
+    def together(count: int, work: Callable[..., None], *arguments: object) -> None:
+        given.append(pickle.dumps((work, arguments)))
+        raise RuntimeError("that is enough")
+
+    monkeypatch.setattr(commands, "together", together)
+    with pytest.raises(TrainingError, match="that is enough"):
+        commands.pretrain_base("vessel_t", PretrainConfig(), None, "cpu", 2, tmp_path / "base.safetensors", Console())
+    assert given
+
+
+def test_the_report_of_a_folder_nothing_was_learned_in_says_so(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    page = tmp_path / "report.html"
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "studies"), "--out", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "How the model has learned" in page.read_text()
+
+
+def test_the_report_of_a_folder_there_is_not_is_an_error(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "missing")])
+    assert done.exit_code == 1
+    assert "there is no folder" in done.output

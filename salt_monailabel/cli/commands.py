@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +44,7 @@ from salt_monailabel.training.fit import Progress as Step
 from salt_monailabel.training.parallel import place, together
 from salt_monailabel.training.pretrain import LABELS, PretrainConfig, PretrainProgress, export, initialize, start_from
 from salt_monailabel.training.pretrain import pretrain as run_pretraining
+from salt_monailabel.versions import VersionStore
 
 
 @contextmanager
@@ -139,6 +140,21 @@ def train_adapter(
     console.print(f"{len(history)} steps on {len(cases)} image(s); adapter written to {out}")
 
 
+def write_learning_report(studies: Path, conf: Mapping[str, str], out: Path) -> None:
+    """Write the report on a folder of studies, which a server may be at work on; nothing in it is changed."""
+    from salt_monailabel.serving.datastore import VesselDatastore
+    from salt_monailabel.serving.findings import report_of
+    from salt_monailabel.serving.host import ModelHost
+    from salt_monailabel.serving.options import Options
+
+    if not studies.is_dir():
+        raise OSError(f"there is no folder {studies}")
+    options = Options.from_conf(conf)
+    store = VesselDatastore(str(studies), options.labels, auto_reload=False, read_only=True)
+    host = ModelHost(options, VersionStore(options.store(str(studies), ".")))
+    out.write_text(report_of(store, host), encoding="utf-8")
+
+
 def pretrain_base(
     base: str, config: PretrainConfig, start: Path | None, device: str, processes: int, out: Path, console: Console
 ) -> None:
@@ -147,7 +163,7 @@ def pretrain_base(
         raise WeightsError(f"unknown base model '{base}'; one of {', '.join(BASES)}")
     target, checkpoint = best_device(device), out.with_suffix(".pt")
     try:
-        together(processes, _pretrain, base, config, start, target, checkpoint, console)
+        together(processes, _pretrain, base, config, start, target, checkpoint)
     except RuntimeError as error:
         raise TrainingError(str(error)) from error
     card: dict[str, object] = {
@@ -161,13 +177,12 @@ def pretrain_base(
     console.print(f"weights written to {out}")
 
 
-def _pretrain(
-    base: str, config: PretrainConfig, start: Path | None, device: torch.device, checkpoint: Path, console: Console
-) -> None:
+def _pretrain(base: str, config: PretrainConfig, start: Path | None, device: torch.device, checkpoint: Path) -> None:
     torch.manual_seed(config.seed)
     model = initialize(VesselSam(BASES[base].architecture, LABELS)) if start is None else start_from(base, start)
     rank, _ = place()
-    with _bar(console) if rank == 0 else nullcontext() as bar:
+    # Not one that is handed over: a console cannot be given to another process.
+    with _bar(Console()) if rank == 0 else nullcontext() as bar:
         task = bar.add_task("pretraining", total=config.steps) if bar else None
 
         def on_step(step: PretrainProgress) -> None:

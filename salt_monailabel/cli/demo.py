@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +15,7 @@ from rich.table import Table
 from salt_monailabel.training.clicks import BACKGROUND, simulate_clicks
 from salt_monailabel.training.metrics import dice
 
-from .client import Client, ServerError
+from .client import Client, ServerError, server_process
 from .demo_images import walled_vessels
 from .report import Stage, write_report
 
@@ -42,7 +35,7 @@ def run_demo(out: Path, seconds: float, console: Console) -> None:
     try:
         with tempfile.TemporaryDirectory() as folder, console.status("starting the server …") as status:
             log = out / "server.log"
-            with _server(Path(folder) / "studies", log) as client:
+            with server_process(Path(folder) / "studies", log) as client:
                 for name, (image, _) in zip(names, images, strict=True):
                     path = Path(folder) / f"{name}.png"
                     Image.fromarray(image).save(path)
@@ -69,28 +62,6 @@ def run_demo(out: Path, seconds: float, console: Console) -> None:
     console.print(f"Five clicks before any learning, on the first test image: Dice {clicked[0]:.3f} → {clicked[1]:.3f}")
     page = write_report(out, [image for image, _ in images[TO_LABEL:]], expected, stages)
     console.print(f"Pictures and training curve: [bold]{page}[/]   ({time.monotonic() - started:.0f} s in all)")
-
-
-@contextmanager
-def _server(studies: Path, log: Path) -> Iterator[Client]:
-    """Serve a folder on a free port, in a process of its own that ends with the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "salt_monailabel.cli", "serve", str(studies), "--port", str(port)]
-    with open(log, "w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        client = Client(f"http://127.0.0.1:{port}")
-        client.wait(lambda: process.poll() is None)
-        yield client
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _segment(client: Client, name: str, tests: list[str]) -> Stage:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .adapters import app as adapters
+from .tokens import app as tokens
 
 app = typer.Typer(
     help="""Outline vessels with a SALT-adapted Segment Anything model that learns from corrections.
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(adapters, name="adapters")
+app.add_typer(tokens, name="tokens")
 console = Console()
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -51,7 +53,7 @@ def demo(
 def serve(
     studies: Annotated[Path, typer.Argument(help="Folder with the images; made if it does not exist.")],
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 for all, unencrypted and open.")
+        str, typer.Option(help="Address to listen on; with 0.0.0.0 others can reach it, with a token, unencrypted.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     conf: Annotated[
@@ -63,12 +65,18 @@ def serve(
 
     In Slicer, open the module MONAILabel, paste the address printed here, and press the round arrow.
     """
-    from salt_monailabel.serving.launch import start_server
+    from salt_monailabel.serving.launch import first_token, start_server
+
+    from .commands import explained
 
     pairs = [tuple(setting.split("=", 1)) for setting in conf or []]
     if any(len(pair) != 2 for pair in pairs):
         raise typer.BadParameter("settings are NAME=VALUE, such as --conf labels=artery,vein")
     console.print(f"Address for Slicer: [bold]http://{host}:{port}[/bold]   images: {studies}   stop with Ctrl+C")
+    with explained(console):
+        token = first_token(host)
+    if token is not None:
+        console.print(f"Token, shown this once: [bold]{token}[/bold]   others are made with `salt tokens add`")
     start_server(studies, host, port, [(name, value) for name, value in pairs])
 
 
@@ -150,7 +158,7 @@ def train(
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Option(help="The weights to write (.safetensors), with a card beside them.")],
-    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 5000,
+    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 4500,
     learning_rate: Annotated[float, typer.Option(help="The highest; in the second half it falls to zero.")] = 1e-3,
     base: Annotated[str, typer.Option(help="Architecture to train.")] = "vessel_t",
     start: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to go on from.")] = None,
@@ -196,6 +204,20 @@ def sheet(
     with explained(console):
         contact_sheet(out, {style: Path(folder) for style, folder in pairs}, columns, seed)
     console.print(f"contact sheet written to {out}")
+
+
+@app.command()
+def report(
+    studies: Annotated[Path, typer.Argument(help="Folder with the images, as given to `salt serve`.")],
+    out: Annotated[Path, typer.Option(help="The page to write (.html).")] = Path("salt-report.html"),
+    conf: Annotated[list[str] | None, typer.Option(help="Settings NAME=VALUE, as given to `salt serve`.")] = None,
+) -> None:
+    """Write a page about how the model has learned: Dice, effort, versions, the best and the worst cases."""
+    from .commands import explained, write_learning_report
+
+    with explained(console):
+        write_learning_report(studies, dict(setting.partition("=")[::2] for setting in conf or []), out)
+    console.print(f"report written to {out}")
 
 
 @app.command()

@@ -1,0 +1,159 @@
+"""What an update costs and what it does: with many labels, with wrong ones, and against a refit.
+
+- `scale`: time and memory of an update with 10 and with 500 labelled images.
+- `poison`: labels that are random, inverted or shifted are given after good ones: is what is learned from them put in
+  use? After a rollback, the answer must be the one before, bit for bit.
+- `refit`: Dice on the validation images after 16 labels, learned by four updates and by one refit.
+
+DATASET is a folder with images/, masks/ and data_split.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from salt_monailabel.imaging import read_mask, read_study, write_mask
+from salt_monailabel.serving.host import ModelHost
+from salt_monailabel.serving.learn import Learner, Wish
+from salt_monailabel.serving.options import Options
+from salt_monailabel.training import evaluate, mean_score, read_cases
+from salt_monailabel.versions import VersionStore
+
+GOOD, POISONED = 8, 4
+
+
+def main() -> None:
+    """Run the parts asked for and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--parts", default="scale,poison,refit")
+    parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "updates.json")
+    arguments = parser.parse_args()
+    if arguments.alone:
+        print(json.dumps(_one_update(arguments.dataset, arguments.alone)))
+        return
+    parts = {"scale": _scale, "poison": _poison, "refit": _refit}
+    result = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    for part in arguments.parts.split(","):
+        result[part] = {"dataset": arguments.dataset.name, **parts[part](arguments.dataset)}
+        print(json.dumps({part: result[part]}, indent=1), flush=True)
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _scale(dataset: Path) -> dict[str, Any]:
+    """Measure each archive in a process of its own, for memory is only ever added to."""
+    rows = {}
+    for count in (10, 500):
+        command = [sys.executable, __file__, str(dataset), "--alone", str(count)]
+        reply = subprocess.run(command, check=True, capture_output=True, text=True)
+        rows[count] = json.loads(reply.stdout.splitlines()[-1])
+    ratios = {f"{key} ratio": round(rows[500][key] / rows[10][key], 3) for key in ("seconds", "memory_mb")}
+    return {"10 labelled": rows[10], "500 labelled": rows[500], **ratios}
+
+
+def _one_update(dataset: Path, count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = _archive(dataset, Path(folder), count)
+        learner = _learner(Path(folder))
+        learner.warm_up()
+        learner.learn(Wish(seconds=1.0), pairs)
+        started = time.perf_counter()
+        # Steps in a fixed time: what is measured is all else.
+        learner.learn(Wish(seconds=5.0), pairs)
+        seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": round(seconds, 2), "memory_mb": round(peak)}
+
+
+def _poison(dataset: Path) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    spoil = {
+        "random": lambda mask: (rng.random(mask.shape) < 0.5).astype(np.uint8),
+        "inverted": lambda mask: 1 - mask,
+        "shifted": lambda mask: np.roll(mask, (25, 25), (1, 2)),
+    }
+    rows: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = _archive(dataset, Path(folder), GOOD + POISONED)
+        learner = _learner(Path(folder))
+        good = learner.learn(Wish(), pairs[:GOOD])
+        rows["good"] = _outcome(good)
+        for kind, change in spoil.items():
+            before = _answer(learner, pairs[0])
+            poisoned = [_changed(pair, change, Path(folder) / kind) for pair in pairs[GOOD:]]
+            result = learner.learn(Wish(), [*pairs[:GOOD], *poisoned])
+            rows[kind] = _outcome(result)
+            store = learner.host.store
+            if result["promoted"]:
+                store.roll_back()
+            rows[kind]["answer after a rollback is the one before"] = np.array_equal(before, _answer(learner, pairs[0]))
+    return rows
+
+
+def _refit(dataset: Path) -> dict[str, Any]:
+    held_out = read_cases(dataset, "val")
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = _archive(dataset, Path(folder), 16)
+        for name, lessons in (("updates", [pairs[:n] for n in (4, 8, 12, 16)]), ("refit", [pairs])):
+            learner = _learner(Path(folder) / name)
+            results = [learner.learn(Wish(mode=name.removesuffix("s")), lesson) for lesson in lessons]
+            mean = mean_score(list(evaluate(learner.host.predictor()[0], held_out, "vessel")))
+            rows[name] = {"dice": round(mean.dice, 4), "cl_dice": round(mean.cl_dice, 4)}
+            rows[name]["seconds"] = round(sum(result["seconds"] for result in results), 1)
+    rows["difference"] = round(rows["refit"]["dice"] - rows["updates"]["dice"], 4)
+    return rows
+
+
+def _learner(folder: Path) -> Learner:
+    return Learner(ModelHost(Options(), VersionStore(folder / "adapters")))
+
+
+def _archive(dataset: Path, folder: Path, count: int) -> list[dict[str, Any]]:
+    """Return `count` labelled images: those of the training split, over and over."""
+    cases = read_cases(dataset, "train")
+    pairs = []
+    for number in range(count):
+        case = cases[number % len(cases)]
+        image, label = folder / f"{number}_{case.image.name}", folder / f"{number}_label.nrrd"
+        shutil.copyfile(case.image, image)
+        study = read_study(image)
+        mask = read_mask(case.mask, study)
+        write_mask((mask > 0).astype(np.uint8), study, label)
+        pairs.append({"image": str(image), "label": str(label)})
+    return pairs
+
+
+def _changed(pair: dict[str, Any], change: Any, folder: Path) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    study = read_study(pair["image"])
+    label = folder / Path(pair["label"]).name
+    write_mask(change(read_mask(pair["label"], study)), study, label)
+    return {"image": pair["image"], "label": str(label)}
+
+
+def _answer(learner: Learner, pair: dict[str, Any]) -> np.ndarray:
+    predictor, _ = learner.host.predictor()
+    return predictor.segment(predictor.embed(read_study(pair["image"]).pixels[0]), "vessel")
+
+
+def _outcome(result: dict[str, Any]) -> dict[str, Any]:
+    judged = result["held_back"]
+    before, after = (round(judged[when]["dice"], 4) for when in ("before", "after"))
+    return {"promoted": result["promoted"], "held-back Dice before": before, "after": after, "steps": result["steps"]}
+
+
+if __name__ == "__main__":
+    main()
