@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 LONGEST_PATH = 200
+# Where a viewer asks whether it has to log in, and logs in.
+OPEN = (("GET", "/auth/"), ("POST", "/auth/token"))
 READING = ("GET", "HEAD", "OPTIONS")
 WRITING = ("POST", "PUT", "DELETE")
 # What a proxy adds to a request of another computer that it hands on.
@@ -153,6 +155,8 @@ class Access:
     def _bearer(self, scope: Scope) -> tuple[str, Role]:
         given = Headers(scope=scope).get("authorization")
         if given is None:
+            if (scope["method"], scope["path"]) in OPEN:
+                return UNKNOWN, Role.TRAINER
             if self._needs_token(scope):
                 raise _unauthorized(
                     "this server needs a token (`Authorization: Bearer TOKEN`); whoever runs it makes one with "
@@ -171,7 +175,7 @@ class Access:
         return holder.name, holder.role
 
     def _needs_token(self, scope: Scope) -> bool:
-        return self.always or not came_from_here(scope)
+        return needs_token(scope, self.always)
 
     def _too_large(self) -> HTTPException:
         limit = f"{self.largest_upload / MEGABYTE:g} MB"
@@ -186,15 +190,23 @@ class Access:
 
 def role_needed(method: str, path: str) -> Role:
     """Return the lowest role that may send such a request; what is not known here is for trainers."""
-    area = path.lstrip("/").partition("/")[0]
+    area, _, rest = path.lstrip("/").partition("/")
     # The log names images and folders.
     if area == "logs":
         return Role.TRAINER
-    if method in READING or (method == "POST" and area == "infer"):
+    # All images and labels in one file are more than one who looks at some is to take away.
+    if area == "datastore" and rest.startswith("dataset"):
+        return Role.ANNOTATOR
+    if method in READING or (method == "POST" and area in ("infer", "auth")):
         return Role.READER
     if method in WRITING and area in ("datastore", "activelearning", "session"):
         return Role.ANNOTATOR
     return Role.TRAINER
+
+
+def needs_token(scope: Scope, always: bool) -> bool:
+    """Say whether a request must bring a token."""
+    return always or not came_from_here(scope)
 
 
 def came_from_here(scope: Scope) -> bool:

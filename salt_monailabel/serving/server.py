@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from .access import MEGABYTE, Access
 from .app import SaltApp
 from .arguments import checked_name, checked_params
+from .login_routes import login_routes
 from .options import Options
 from .report_routes import report_routes
 from .resident import COMMAND, ResidentTrainer
@@ -52,7 +53,7 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
     slow = CapacityLimiter(WORKING)
     for module in ROUTERS:
         limiter = slow if module in (infer, batch_infer, scoring) else None
-        server.include_router(_in_threads(module.router, limiter), prefix=settings.MONAI_LABEL_API_STR)
+        server.include_router(_in_threads(module.router, limiter))
     instance = app_instance()
     if not isinstance(instance, SaltApp):
         raise TypeError(f"{settings.MONAI_LABEL_APP_DIR} holds another app; this server is for apps/salt")
@@ -60,12 +61,13 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
     instance.learning = lambda: trainer.busy
     instance.host.turns.on_change = trainer.yield_to_clicks
     server.state.app, server.state.trainer = instance, trainer
-    for routes in (training_routes(instance, trainer), version_routes(instance), report_routes(instance)):
-        server.include_router(routes, prefix=settings.MONAI_LABEL_API_STR)
+    tokens, always = TokenFile(default_path()), options.tokens == "always"
+    own = (training_routes(instance, trainer), version_routes(instance), report_routes(instance))
+    for routes in (*own, login_routes(tokens, always)):
+        server.include_router(routes)
     server.add_api_route("/", _home, include_in_schema=False)
-    always = options.tokens == "always"
     upload = round(options.upload_mb * MEGABYTE)
-    return Access(server, TokenFile(default_path()), instance.audit, always, options.origins, upload)
+    return Access(server, tokens, instance.audit, always, options.origins, upload)
 
 
 def __getattr__(name: str) -> ASGIApp:

@@ -322,11 +322,11 @@ def test_an_origin_is_allowed_as_people_write_it(tmp_path: Path) -> None:
 NEEDED = {
     Role.READER: """
         GET /info/, HEAD /datastore/image, OPTIONS /, GET /train/, GET /batch/infer, GET /salt/adapters,
-        POST /infer/salt, POST /infer/salt_edit
+        POST /infer/salt, POST /infer/salt_edit, POST /auth/token
     """,
     Role.ANNOTATOR: """
         PUT /datastore/label, POST /datastore/label, DELETE /datastore/label, PUT /session/, POST /session/,
-        DELETE /session/1, POST /activelearning/first
+        DELETE /session/1, POST /activelearning/first, GET /datastore/dataset
     """,
     Role.TRAINER: """
         POST /train/salt, DELETE /train/, POST /salt/adapters/0001, PUT /salt/adapters/0001, DELETE /salt/adapters/0001,

@@ -15,6 +15,7 @@ from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.inference import card_of, fresh_adapter
 from salt_monailabel.models import VesselSam
 from salt_monailabel.serving import infer
+from salt_monailabel.serving.tokens import Role, TokenFile
 from salt_monailabel.versions import VersionStore
 
 from .viewer import Viewer, drawing, one_slice, our_server, png
@@ -168,3 +169,20 @@ def test_who_did_what_is_on_record(viewer: Viewer, studies: Path) -> None:
     assert {"label", "train", "infer salt", "infer salt_edit", "promote"} <= {line["action"] for line in lines}
     last = lines[-1]
     assert (last["who"], last["image"], last["version"]) == ("local", "one", "0002")
+
+
+def test_a_viewer_logs_in_with_its_token_as_the_password(tmp_path: Path) -> None:
+    token = TokenFile(tmp_path / "tokens.json").add("ann", Role.READER, 1)
+    with our_server(tmp_path / "studies", tokens="always") as viewer:
+        assert viewer.send("GET", "/auth/").json()["enabled"] is True
+        assert viewer.send("GET", "/info/").status_code == 401
+        form = {"username": "ann", "password": "wrong"}
+        assert viewer.send("POST", "/auth/token", data=form).status_code == 401
+        given = viewer.send("POST", "/auth/token", data={**form, "password": token}).json()["access_token"]
+        bearer = {"Authorization": f"Bearer {given}"}
+        assert viewer.send("GET", "/info/", headers=bearer).status_code == 200
+        assert viewer.send("POST", "/train/salt", json={}, headers=bearer).status_code == 403
+
+
+def test_on_this_computer_no_login_is_asked_for(viewer: Viewer) -> None:
+    assert viewer.send("GET", "/auth/").json()["enabled"] is False
