@@ -10,6 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -20,7 +21,8 @@ from segment_anything.modeling.image_encoder import get_rel_pos
 from torch import Tensor
 from torch.nn import functional
 
-from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
+from salt_monailabel.imaging import synthesize, to_rgb
+from salt_monailabel.models import BASES, Prompts, VesselSam, WeightsError, load_base
 from salt_monailabel.models.registry import SHIPPED, Base
 from salt_monailabel.models.weights import fetch, read_safetensors, read_sam_checkpoint, weights_folder
 
@@ -298,3 +300,22 @@ def test_the_shipped_base_loads_is_small_half_precision_and_has_a_card() -> None
     with safe_open(path, framework="pt") as file:
         assert json.loads(file.metadata()["card"])
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
+
+
+def test_the_encoder_of_the_shipped_base_tells_images_apart() -> None:
+    model = load_base("vessel_t")
+    drawn = [to_rgb(synthesize(seed, model.input_size, "fundus").image) for seed in (1, 2)]
+    images = torch.from_numpy(np.stack(drawn).transpose(0, 3, 1, 2).copy())
+    prompts = Prompts(torch.zeros(2, dtype=torch.long))
+    with torch.inference_mode():
+        embeddings = model.encode(images)
+        own, others = (model.decode(images, e, prompts)[0] > 0 for e in (embeddings, embeddings.flip(0)))
+    assert embeddings.std(0).mean() > 0.1
+    assert (own != others).float().mean() > 0.01
+
+
+def test_the_shipped_base_knows_arteries_from_veins_by_name() -> None:
+    card = read_safetensors(SHIPPED / "vessel_t.safetensors")[1]
+    assert card["labels"] == ["vessel", "artery", "vein", "catheter"]
+    model = load_base("vessel_t", ("artery", "vein"))
+    assert not torch.allclose(model.label_prompts.tokens[0], model.label_prompts.tokens[1])
