@@ -13,13 +13,13 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image, UnidentifiedImageError
 
+from .header import ImageError, check_nifti, check_size, reader_of
+
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii", ".nrrd", ".dcm")
 # Of these, the formats that keep a label map as it is; the first three hold a stack of frames.
 MASK_EXTENSIONS = (".nrrd", ".nii.gz", ".nii", ".png", ".tif", ".tiff", ".bmp")
-
-
-class ImageError(ValueError):
-    """An image or mask that cannot be used; the message names the file and the remedy."""
+# What Pillow may take a file for; it knows others, some of which start programs.
+_PICTURES = ("PNG", "JPEG", "BMP", "TIFF")
 
 
 @dataclass(frozen=True)
@@ -166,17 +166,22 @@ def _read_whole(path: Path) -> sitk.Image:
     if extension in (".nii", ".nii.gz"):
         if extension == ".nii.gz" and path.with_name(path.name[:-3]).exists():
             raise ImageError(f"{path.name} has a namesake {path.name[:-3]}, which would be read instead; rename one")
-        np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
+        check_nifti(path)
+        pixels = nibabel.load(path).dataobj  # type: ignore[attr-defined]
+        check_size(path, pixels.shape)
+        np.asanyarray(pixels)
     elif extension in (".jpg", ".jpeg", ".bmp", ".png"):
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_PICTURES) as picture:
+            check_size(path, (*picture.size, len(picture.getbands())))
             picture.load()
             if picture.mode == "LA":
                 return sitk.GetImageFromArray(np.asarray(picture.convert("L")))
     elif extension in (".tif", ".tiff"):
-        with suppress(UnidentifiedImageError), Image.open(path) as picture:
+        with suppress(UnidentifiedImageError), Image.open(path, formats=_PICTURES) as picture:
+            check_size(path, (*picture.size, len(picture.getbands())))
             if picture.mode == "LA":
                 return sitk.GetImageFromArray(np.asarray(picture.convert("L")))
-    return sitk.ReadImage(str(path))
+    return sitk.ReadImage(str(path), imageIO=reader_of(path))
 
 
 def _as_frames(image: sitk.Image, path: Path) -> np.ndarray:

@@ -84,7 +84,7 @@ class SaltApp(MONAILabelApp):
 
         MONAI Label itself would answer 500 without a word, and would open any file of the server's by its path.
         """
-        _must_exist("model", request.get("model"), self._infers)
+        self.must_infer(request.get("model"))
         image = request.get("image")
         if isinstance(image, str) and os.path.exists(image) and not (is_upload(image) or self._of_session(image)):
             known = (datastore or self.datastore()).get_image_uri(image)
@@ -96,6 +96,15 @@ class SaltApp(MONAILabelApp):
             answer = super().infer(request, datastore)
         self._remember(request, answer)
         return answer
+
+    def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Segment many images on the device of the options; MONAI Label would divide them among its GPUs, even by 0."""
+        counts = [request.get(name, 0) for name in ("max_workers", "max_batch_size")]
+        images = request.get("images", "")
+        names = images if isinstance(images, list) else [images]
+        if not all(isinstance(count, int) for count in counts) or not all(isinstance(name, str) for name in names):
+            raise HTTPException(400, "max_workers and max_batch_size are whole numbers, images a list of names")
+        return super().batch_infer({**request, "multi_gpu": False, "device": "cpu"}, datastore)
 
     def _remember(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         """Write the audit log, and keep what was proposed for an image of ours."""
@@ -148,6 +157,14 @@ class SaltApp(MONAILabelApp):
         """Name the trainers there are if another is asked for."""
         _must_exist("trainer", model, self._trainers)
 
+    def must_infer(self, model: str | None) -> None:
+        """Name the models there are if another is asked for."""
+        _must_exist("model", model, self._infers)
+
+    def must_score(self, method: str | None) -> None:
+        """Name the scoring methods there are if another is asked for."""
+        _must_exist("scoring method", method, self._scoring_methods)
+
     def train(self, request: dict[str, Any]) -> dict[str, Any]:
         """Train in this process."""
         self.must_train(request.get("model"))
@@ -168,4 +185,4 @@ class SaltApp(MONAILabelApp):
 
 def _must_exist(kind: str, name: str | None, tasks: Mapping[str, object]) -> None:
     if name not in tasks:
-        raise HTTPException(404, f"there is no {kind} '{name}'; this server has {', '.join(tasks)}")
+        raise HTTPException(404, f"there is no {kind} '{name}'; this server has {', '.join(tasks) or 'none'}")

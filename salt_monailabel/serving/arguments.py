@@ -69,7 +69,8 @@ def checked_params(text: str, reserved: frozenset[str] = RESERVED) -> dict[str, 
     Raises
     ------
     HTTPException
-        400 for what is no JSON object, is too long or too deep, holds NaN or Infinity or a reserved key.
+        400 for what is no JSON object, is too long or too deep, or holds NaN, Infinity, half a character or a reserved
+        key.
     """
     if len(text) > LONGEST_PARAMS:
         raise HTTPException(400, f"params are longer than {LONGEST_PARAMS} characters; send files as files of the form")
@@ -90,6 +91,10 @@ def checked_params(text: str, reserved: frozenset[str] = RESERVED) -> dict[str, 
         raise HTTPException(400, f"'{taken[0]}' belongs into the query of the request, not into params")
     if _deeper(params, DEEPEST_PARAMS):
         raise _too_deep()
+    try:
+        json.dumps(params, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise HTTPException(400, "params hold half of a surrogate pair, which is no character") from error
     return params
 
 

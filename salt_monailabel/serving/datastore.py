@@ -24,6 +24,8 @@ from .errors import explained
 from .uploads import discarded_on_error
 
 FINAL, PROPOSAL = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
+# What the store itself notes of images and labels: who sends it along changes nothing of it.
+OWN = frozenset({"ts", "name", "path", "effort", "version"})
 
 
 class VesselDatastore(LocalDatastore):
@@ -53,8 +55,13 @@ class VesselDatastore(LocalDatastore):
         """Store an image if it can be read. One that is sent again keeps its labels."""
         with discarded_on_error(image_filename), explained():
             name, extension = self._to_id(Path(image_filename).name)
-            image_id = image_id or name
+            image_id, info = image_id or name, _noted(image_info)
             _check_name(image_id)
+            if extension.lower() not in EXTENSIONS:
+                # Any other could be that of a file of the store.
+                raise ImageError(
+                    f"{image_id} cannot be stored as '{extension}'; name it by one of {', '.join(EXTENSIONS)}"
+                )
             try:
                 read_study(image_filename)
             except ImageError as error:
@@ -64,7 +71,7 @@ class VesselDatastore(LocalDatastore):
                 known, before = self._datastore.objects.get(image_id), self.get_image_uri(image_id)
                 target = Path(self._datastore.image_path()) / f"{image_id}{extension}"
                 _copy(image_filename, target)
-                info = {**(image_info or {}), "ts": int(time.time()), "name": target.name}
+                info |= {"ts": int(time.time()), "name": target.name}
                 labels = known.labels if known else {}
                 image = DataModel(info=info, ext=extension)
                 self._datastore.objects[image_id] = ImageLabelModel(image=image, labels=labels)
@@ -84,7 +91,7 @@ class VesselDatastore(LocalDatastore):
             _check_name(tag)
             study = self._study(image_id)
             labels = self._renumber(read_mask(label_filename, study), label_info)
-            info = dict(label_info or {})
+            info = _noted(label_info)
             if tag == FINAL:
                 check_label(labels, image_id, len(self.label_names))
                 info |= self._effort(image_id, labels, study)
@@ -103,11 +110,18 @@ class VesselDatastore(LocalDatastore):
             return self.get_label_uri(image_id, PROPOSAL) if kept else None
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
-        """Return the files of images with a final label, and of what was proposed for them."""
+        """Return the files of images with a final label, and of what was proposed for them, if anything was."""
         with self._guard:
             pairs = super().datalist(full_path)
-            ids = self._datastore.filter_by_tag(FINAL)
-            return [{**pair, "proposal": self.proposal(image_id)} for image_id, pair in zip(ids, pairs, strict=True)]
+            proposals = [self.proposal(image_id) for image_id in self._datastore.filter_by_tag(FINAL)]
+            return [{**p, "proposal": path} if path else p for p, path in zip(pairs, proposals, strict=True)]
+
+    def get_dataset_archive(self, limit_cases: int | None) -> str:
+        """Return an archive of images with final labels."""
+        with self._guard:
+            if not self.get_labeled_images():
+                raise HTTPException(404, "no image has a final label yet")
+            return super().get_dataset_archive(limit_cases)
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels."""
@@ -115,6 +129,13 @@ class VesselDatastore(LocalDatastore):
             if not self.get_image_uri(image_id):
                 raise HTTPException(404, f"there is no image '{image_id}' in the datastore")
             super().remove_image(image_id)
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Remove a label."""
+        with self._guard:
+            if not self.get_label_uri(label_id, label_tag):
+                raise HTTPException(404, f"'{label_id}' has no label '{label_tag}'")
+            super().remove_label(label_id, label_tag)
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Return the images without a final label."""
@@ -129,12 +150,12 @@ class VesselDatastore(LocalDatastore):
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add to what is known of an image."""
         with self._guard:
-            super().update_image_info(image_id, info)
+            super().update_image_info(image_id, _noted(info))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add to what is known of a label."""
         with self._guard:
-            super().update_label_info(label_id, label_tag, info)
+            super().update_label_info(label_id, label_tag, _noted(info))
 
     def status(self) -> dict[str, Any]:
         """Return how many images and labels there are."""
@@ -200,6 +221,8 @@ class VesselDatastore(LocalDatastore):
     def _renumber(self, labels: np.ndarray, info: dict[str, Any]) -> np.ndarray:
         """Give each segment the value of the label of its name; `label_info` lists names and the values they have."""
         segments = (info or {}).get("label_info") or []
+        if not isinstance(segments, list):
+            raise ImageError(f"label_info must list segments with name and idx; got {segments}")
         renumbered = np.zeros_like(labels) if segments else labels
         for segment in segments:
             try:
@@ -211,6 +234,14 @@ class VesselDatastore(LocalDatastore):
             # A mask of 0 and 255 is read as 0 and 1.
             renumbered[labels == (1 if value > 127 and labels.max() == 1 else value)] = self.label_names.index(name) + 1
         return renumbered
+
+
+def _noted(info: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what is kept of an info that was sent."""
+    kept = {key: value for key, value in (info or {}).items() if key not in OWN}
+    if not isinstance(kept.get("strategy", {}), dict):
+        raise HTTPException(400, "'strategy' in an info is an object: strategies note there when they chose an image")
+    return kept
 
 
 def _copy(source: str, target: Path) -> None:

@@ -21,6 +21,9 @@ from .errors import explained
 from .host import ModelHost
 from .uploads import discarded_on_error, is_upload
 
+# More are no corrections; each takes its time.
+MOST_CLICKS = 1000
+
 
 class _SaltTask(InferTask):
     """What both tasks share: reading, timing, and writing the answer."""
@@ -142,11 +145,13 @@ def _points(request: Mapping[str, Any], key: str, study: Study) -> list[tuple[fl
     frames, rows, columns = study.shape
     points = []
     clicks = request.get(key) or []
+    if isinstance(clicks, list) and len(clicks) > MOST_CLICKS:
+        raise ImageError(f"'{key}' has {len(clicks)} clicks, more than the {MOST_CLICKS} that are followed")
     for point in clicks if isinstance(clicks, list) else [clicks]:
         try:
             i, j, k = (*map(float, point), 0.0)[:3]
-        except (TypeError, ValueError) as error:
-            raise ImageError(f"'{key}' must be a list of clicks [i, j, k]; got {point}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ImageError(f"'{key}' must be a list of clicks [i, j, k]; got {str(point)[:100]}") from error
         if not (0 <= i < columns and 0 <= j < rows and 0 <= k < frames):
             raise ImageError(f"the click {point} is outside of {study.name} ({columns} x {rows} x {frames}, i x j x k)")
         points.append((i, j, int(k)))

@@ -8,34 +8,50 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, FastAPI, HTTPException, UploadFile
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.routing import APIRoute
 from monailabel.config import settings
 from monailabel.endpoints import activelearning, batch_infer, datastore, infer, info, logs, scoring, session
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.others.generic import remove_file
+from starlette.background import BackgroundTask
+from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp
 
 from .access import MEGABYTE, Access
 from .app import SaltApp
-from .arguments import checked_name, checked_params
+from .arguments import RESERVED, checked_name, checked_params
 from .login_routes import login_routes
 from .options import Options
 from .report_routes import report_routes
 from .resident import COMMAND, ResidentTrainer
 from .tokens import TokenFile, default_path
 from .training_routes import training_routes
+from .uploads import is_upload
 from .version_routes import version_routes
+
+logger = logging.getLogger(__name__)
 
 # Left out: `model`, which would load TorchScript; `proxy`, `ohif` and `wsi`, which serve what is not offered here.
 ROUTERS = (info, infer, batch_infer, activelearning, scoring, datastore, session, logs)
 NAMES = frozenset({"image", "id", "label", "tag", "session_id", "model", "strategy"})
 FORMS = frozenset({"params", "info"})
+# Of a body of JSON, which names its task in the path.
+RESERVED_BODY = RESERVED | {"strategy", "method"}
+# Threads that work ahead with the model. One that is still at it when the process ends has it end by an abort.
+AHEAD = frozenset({"follow", "look-ahead", "scores"})
+PATIENCE = 30.0
 # Requests that may wait for the model at once; others never wait behind them.
 WORKING = 16
 
@@ -87,6 +103,9 @@ async def _lifespan(server: FastAPI) -> AsyncIterator[None]:
     yield
     instance.board.stop()
     await to_thread.run_sync(server.state.trainer.close)
+    for thread in threading.enumerate():
+        if thread.name in AHEAD:
+            await to_thread.run_sync(thread.join, PATIENCE)
 
 
 def _home() -> HTMLResponse:
@@ -117,10 +136,42 @@ def _in_threads(router: APIRouter, limiter: CapacityLimiter | None) -> APIRouter
 def _in_thread(endpoint: Callable[..., Coroutine[Any, Any, Any]], limiter: CapacityLimiter | None) -> Any:
     @functools.wraps(endpoint)
     async def run(**arguments: Any) -> Any:
-        check_arguments(arguments)
-        return await to_thread.run_sync(_finish, endpoint, arguments, limiter=limiter)
+        try:
+            with _refusals():
+                check_arguments(arguments)
+                _check_task(arguments)
+                answer = await to_thread.run_sync(_finish, endpoint, arguments, limiter=limiter)
+        except Exception:
+            # They remove what was uploaded, and are forgotten where there is no answer.
+            if cleaning := arguments.get("background_tasks"):
+                await cleaning()
+            raise
+        if isinstance(answer, FileResponse) and "background_tasks" not in arguments and is_upload(str(answer.path)):
+            answer.background = BackgroundTask(remove_file, answer.path)
+        return answer
 
     return run
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Answer 400 or 404 what MONAI Label cannot do; it would answer 500 without a word."""
+    try:
+        yield
+    except HTTPException as error:
+        if error.status_code != 500:
+            raise
+        # So it calls a request that lacks something.
+        raise HTTPException(400, error.detail) from error
+    except (ImageNotFoundException, LabelNotFoundException) as error:
+        raise HTTPException(404, error.msg) from error
+    except MONAILabelException as error:
+        raise HTTPException(400, error.msg) from error
+    except FileNotFoundError as error:
+        raise HTTPException(404, f"the server has no {Path(str(error.filename)).name}") from error
+    except (ValueError, OverflowError) as error:
+        logger.warning("a request that could not be answered", exc_info=True)
+        raise HTTPException(400, f"the request has a value that cannot be used: {error}") from error
 
 
 def _finish(endpoint: Callable[..., Coroutine[Any, Any, Any]], arguments: dict[str, Any]) -> Any:
@@ -149,12 +200,24 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         if name in NAMES and isinstance(value, str) and value:
             checked_name(value, name)
         elif name in FORMS and isinstance(value, str):
-            checked_params(value)
-        elif isinstance(value, UploadFile):
-            checked_name(value.filename or "", "file")
-        elif isinstance(value, list):
-            for file in value:
-                if isinstance(file, UploadFile):
-                    checked_name(file.filename or "", "file")
+            if checked_params(value).get("save_label"):
+                # It would be saved by whoever may only look.
+                raise HTTPException(400, "an answer is not saved as a label; send the label itself")
+        elif name in FORMS and isinstance(value, dict):
+            checked_params(json.dumps(value), RESERVED_BODY)
+        for file in value if isinstance(value, list) else [value]:
+            if isinstance(file, UploadFile) and checked_name(file.filename or "", "file").endswith(".bin"):
+                raise HTTPException(400, "pixels without a header are not taken in; send an image")
     if arguments.get("uncompress"):
         raise HTTPException(400, "archives are not taken in; send the images themselves")
+    if arguments.get("output") == infer.ResultType.dicom_seg:
+        raise HTTPException(400, "DICOM SEG is not offered; ask for the output image")
+
+
+def _check_task(arguments: dict[str, Any]) -> None:
+    """Refuse models and methods there are not, for which MONAI Label would start a process all the same."""
+    app: SaltApp = app_instance()
+    if "model" in arguments:
+        app.must_infer(arguments["model"])
+    if "method" in arguments:
+        app.must_score(arguments["method"])

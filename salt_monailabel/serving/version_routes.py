@@ -10,12 +10,17 @@ from typing import Any
 from fastapi import APIRouter, File, HTTPException, UploadFile
 from fastapi.responses import FileResponse
 
-from salt_monailabel.adapters import AdapterError
+from salt_monailabel.adapters import AdapterError, read_card
 from salt_monailabel.inference import adapted_model
+from salt_monailabel.models import WeightsError
 from salt_monailabel.versions import VersionError
 
 from .app import SaltApp
 from .host import BASE
+from .options import Options
+
+# Sides of an input and of a text embedding; a card that asks for more is not meant to be loaded.
+LARGEST_SIZE = 8192
 
 
 def version_routes(app: SaltApp) -> APIRouter:
@@ -56,9 +61,12 @@ def version_routes(app: SaltApp) -> APIRouter:
             with open(path, "wb") as copy:
                 shutil.copyfileobj(file.file, copy)
             try:
+                _check_card(read_card(path), app.options)
                 adapted_model(path, app.options.weights or None)
                 name = store.take_in(path)
-            except (AdapterError, ValueError) as error:
+            except WeightsError as error:
+                raise HTTPException(503, str(error)) from error
+            except (ValueError, TypeError, RuntimeError) as error:
                 raise HTTPException(400, str(error).replace(str(path), file.filename or "the file")) from error
         app.audit.record("import", version=name)
         return {"version": name}
@@ -70,6 +78,16 @@ def version_routes(app: SaltApp) -> APIRouter:
         return {"current": name}
 
     return router
+
+
+def _check_card(card: dict[str, Any], options: Options) -> None:
+    """Refuse what this server could not put in use, before anything is loaded or downloaded for it."""
+    found, wanted = (card.get("base"), card.get("labels")), (options.base, list(options.labels))
+    if found != wanted:
+        raise AdapterError(f"the adapter is for the base and labels {found}, but this server has {wanted}")
+    sizes = [card.get("input_size"), card.get("text_dim") or 1]
+    if not all(isinstance(size, int) and 0 < size <= LARGEST_SIZE for size in sizes):
+        raise AdapterError(f"the adapter's card has sizes that cannot be: {sizes}")
 
 
 def _found(look_up: Any) -> Any:

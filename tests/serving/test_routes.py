@@ -171,6 +171,13 @@ def test_who_did_what_is_on_record(viewer: Viewer, studies: Path) -> None:
     assert (last["who"], last["image"], last["version"]) == ("local", "one", "0002")
 
 
+def test_all_images_are_segmented_at_once_without_a_gpu_too(viewer: Viewer) -> None:
+    reply = viewer.send("POST", "/batch/infer/salt", params={"run_sync": True})
+    assert reply.status_code == 200, reply.text
+    total = viewer.status()["total"]
+    assert len(reply.json()) == viewer.status()["label_tags"]["original"] == total
+
+
 def test_a_viewer_logs_in_with_its_token_as_the_password(tmp_path: Path) -> None:
     token = TokenFile(tmp_path / "tokens.json").add("ann", Role.READER, 1)
     with our_server(tmp_path / "studies", tokens="always") as viewer:

@@ -1,0 +1,150 @@
+"""What the header of a file would have its reader do, looked at before it is done.
+
+Files come from strangers. A few kilobytes can declare more pixels than any memory holds, name another file of this
+computer as the place of the pixels, or be nested so deep that the reader dies, and the program with it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import mmap
+import re
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import SimpleITK as sitk
+
+# Pixels times channels: 190 frames of 1024 x 1024, or a photograph of 8000 x 8000 in colour.
+LARGEST = 200_000_000
+DEEPEST = 100
+# Bytes of a NIfTI header with all that is added to it, which is read as a whole.
+LONGEST = 10_000_000
+# How a file begins. What begins otherwise is NIfTI by its extension, or else DICOM.
+_READERS = {
+    b"\x89PNG": "PNGImageIO",
+    b"\xff\xd8\xff": "JPEGImageIO",
+    b"II*\0": "TIFFImageIO",
+    b"MM\0*": "TIFFImageIO",
+    b"II+\0": "TIFFImageIO",
+    b"MM\0+": "TIFFImageIO",
+    b"BM": "BMPImageIO",
+    b"NRRD": "NrrdImageIO",
+}
+# Lines of an NRRD header that say the pixels are not right behind it; lines may end as on old Macs.
+_DETACHED = re.compile(rb"[\r\n](data ?file|(line|byte) ?skip)[ \t]*:", re.IGNORECASE)
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+# The beginning of an item of a sequence with its length, and the end of one without; in both orders of bytes.
+_ITEM = re.compile(rb"(\xfe\xff\x00\xe0|\xff\xfe\xe0\x00)(.{4})|\xfe\xff\x0d\xe0|\xff\xfe\xe0\x0d", re.DOTALL)
+# The beginning of a JPEG 2000 image: the length of its header, columns, rows and channels.
+_JPEG2000 = re.compile(rb"\xff\x4f\xff\x51(.{2}).{2}(.{4})(.{4}).{24}(.{2})", re.DOTALL)
+
+
+class ImageError(ValueError):
+    """An image or mask that cannot be used; the message names the file and the remedy."""
+
+
+def reader_of(path: Path) -> str:
+    """Return the name of the SimpleITK reader for a file, once it is safe to have it read.
+
+    Raises
+    ------
+    ImageError
+        If the file declares too much, refers to others, or is nested too deep.
+    OSError, RuntimeError
+        If it cannot be read at all.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        name = _reader(path, content)
+        if name == "NrrdImageIO":
+            _check_nrrd(path, content)
+        if name == "GDCMImageIO":
+            _check_nesting(path, content)
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.SetImageIO(name)
+        reader.ReadImageInformation()
+        size = reader.GetSize()
+        check_size(path, (*size, reader.GetNumberOfComponents()))
+        if name == "GDCMImageIO":
+            _check_compressed(path, content, size[0] * size[1] * reader.GetNumberOfComponents())
+    return name
+
+
+def check_nifti(path: Path) -> None:
+    """Refuse NIfTI whose header is longer than is read; compressed, it takes no room in the file."""
+    with open(path, "rb") as file:
+        unpack = gzip.open if file.read(2) == b"\x1f\x8b" else open
+    with unpack(path, "rb") as file:
+        header = file.read(352)
+        order = "<" if header[:4] == struct.pack("<i", 348) else ">"
+        (size,), (end,) = struct.unpack_from(f"{order}i", header), struct.unpack_from(f"{order}f", header, 108)
+        if size != 348:
+            raise ImageError(f"{path.name} is not NIfTI-1, which alone is read; export it again")
+        whole = 0 <= end <= LONGEST
+        # Extensions follow, each with its length, if a byte says so.
+        if header[348]:
+            place = 352
+            whole &= place <= end
+            while whole and place + 8 <= end:
+                file.seek(place)
+                (length,) = struct.unpack(f"{order}i", file.read(4))
+                whole = 8 <= length <= end - place
+                place += length
+    if not whole:
+        raise ImageError(f"{path.name} has a header that is damaged or too long; export it again without extensions")
+
+
+def check_size(path: Path, size: Sequence[int]) -> None:
+    """Refuse a file that declares more values than are read."""
+    if math.prod(size) > LARGEST:
+        declared = " x ".join(map(str, size))
+        raise ImageError(
+            f"{path.name} declares {declared} values, more than the {LARGEST // 1_000_000} million that are read; crop "
+            "it, or divide it into several files"
+        )
+
+
+def _reader(path: Path, content: mmap.mmap) -> str:
+    # The first 128 bytes of DICOM may be anything.
+    if content[128:132] != b"DICM":
+        for magic, name in _READERS.items():
+            if content[: len(magic)] == magic:
+                return name
+        if path.name.lower().endswith((".nii", ".nii.gz")):
+            return "NiftiImageIO"
+    return "GDCMImageIO"
+
+
+def _check_nrrd(path: Path, content: mmap.mmap) -> None:
+    end = re.search(rb"\r?\n\r?\n", content)
+    if end is None or _DETACHED.search(content[: end.start()]):
+        raise ImageError(f"{path.name} is a header of pixels that lie elsewhere; save both together, as .nrrd")
+
+
+def _check_nesting(path: Path, content: mmap.mmap) -> None:
+    if content.find(_DEFLATED) >= 0:
+        raise ImageError(f"{path.name} is deflated DICOM, which is not read; export it with another transfer syntax")
+    # Where each item that is open ends; infinity for those that a mark will end.
+    ends: list[float] = []
+    for item in _ITEM.finditer(content):
+        while ends and ends[-1] <= item.start():
+            ends.pop()
+        if item[1] is None:
+            if ends and math.isinf(ends[-1]):
+                ends.pop()
+            continue
+        length = int.from_bytes(item[2], "little" if item[1][0] == 0xFE else "big")
+        ends.append(math.inf if length == 0xFFFFFFFF else item.end() + length)
+        if len(ends) > DEEPEST:
+            raise ImageError(f"{path.name} has sequences nested deeper than {DEEPEST} levels; export it without them")
+
+
+def _check_compressed(path: Path, content: mmap.mmap, values: int) -> None:
+    """Refuse DICOM with a JPEG 2000 image larger than the DICOM says; its decoder believes the image."""
+    for image in _JPEG2000.finditer(content):
+        length, columns, rows, channels = (int.from_bytes(number, "big") for number in image.groups())
+        # By its length a header is told from pixels that look alike.
+        if length == 38 + 3 * channels and columns * rows * channels > values:
+            raise ImageError(f"{path.name} holds a larger image than it declares; export it again")
