@@ -32,7 +32,8 @@ def best_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        # Reading it back: there are devices that hold no numbers.
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"there is no device '{name}' here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'"

@@ -22,6 +22,8 @@ MEGABYTE = 1_000_000
 LONGEST_PATH = 200
 # Where a viewer asks whether it has to log in, and logs in.
 OPEN = (("GET", "/auth/"), ("POST", "/auth/token"))
+# Bytes that a stranger's login may have.
+LARGEST_LOGIN = 10_000
 READING = ("GET", "HEAD", "OPTIONS")
 WRITING = ("POST", "PUT", "DELETE")
 # What a proxy adds to a request of another computer that it hands on.
@@ -114,14 +116,15 @@ class Access:
             if role < needed:
                 asked = f"{scope['method']} {scope['path'][:LONGEST_PATH]}"
                 raise HTTPException(403, f"{asked} needs the role {needed.value}; the token of {name} has {role.value}")
-            if _declared(Headers(scope=scope)) > self.largest_upload:
-                raise self._too_large()
+            limit = min(LARGEST_LOGIN, self.largest_upload) if name == UNKNOWN else self.largest_upload
+            if _declared(Headers(scope=scope)) > limit:
+                raise _too_large(limit)
         except HTTPException as refusal:
             await self._refuse(refusal, scope, receive, send)
         else:
-            await self._limited(scope, receive, send)
+            await self._limited(limit, scope, receive, send)
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _limited(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on until its body is too large: whatever its headers say, what arrives is what counts."""
         received, over, started, refused = 0, False, False, False
 
@@ -130,12 +133,12 @@ class Access:
             if not over:
                 message = await receive()
                 received += len(message.get("body", b""))
-                over = received > self.largest_upload
+                over = received > limit
                 if not over:
                     return message
                 if not started:
                     refused = True
-                    await self._refuse(self._too_large(), scope, receive, send)
+                    await self._refuse(_too_large(limit), scope, receive, send)
             # To the app, the client has hung up: it gives up what it has read so far.
             return {"type": "http.disconnect"}
 
@@ -176,10 +179,6 @@ class Access:
 
     def _needs_token(self, scope: Scope) -> bool:
         return needs_token(scope, self.always)
-
-    def _too_large(self) -> HTTPException:
-        limit = f"{self.largest_upload / MEGABYTE:g} MB"
-        return HTTPException(413, f"the upload is larger than {limit}; start the server with a higher --conf upload_mb")
 
     async def _refuse(self, refusal: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"][:LONGEST_PATH]
@@ -258,3 +257,8 @@ def _declared(headers: Headers) -> int:
 
 def _unauthorized(detail: str) -> HTTPException:
     return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
+
+
+def _too_large(limit: int) -> HTTPException:
+    shown = f"{limit / MEGABYTE:g} MB"
+    return HTTPException(413, f"the upload is larger than {shown}; start the server with a higher --conf upload_mb")

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, FastAPI, HTTPException
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from monailabel.config import settings
 from monailabel.endpoints import activelearning, batch_infer, datastore, infer, info, logs, scoring, session
@@ -36,7 +36,7 @@ from .login_routes import login_routes
 from .options import Options
 from .report_routes import report_routes
 from .resident import COMMAND, ResidentTrainer
-from .tokens import TokenFile, default_path
+from .tokens import TokenError, TokenFile, default_path
 from .training_routes import training_routes
 from .uploads import is_upload
 from .version_routes import version_routes
@@ -82,6 +82,7 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
     for routes in (*own, login_routes(tokens, always)):
         server.include_router(routes)
     server.add_api_route("/", _home, include_in_schema=False)
+    server.add_exception_handler(TokenError, _no_tokens)
     upload = round(options.upload_mb * MEGABYTE)
     return Access(server, tokens, instance.audit, always, options.origins, upload)
 
@@ -113,6 +114,12 @@ def _home() -> HTMLResponse:
         "<!doctype html><title>SALT vessels</title><p>This server is running. Paste its address into 3D Slicer's "
         "module <i>MONAILabel</i>. How it learns: <a href='salt/report'>report</a>."
     )
+
+
+def _no_tokens(request: Request, error: Exception) -> JSONResponse:
+    # Where the file lies is for the server's log, not for a stranger.
+    logger.error("nobody can log in: %s", error)
+    return JSONResponse({"detail": "the server cannot read its tokens; its log says why"}, 503)
 
 
 def _in_threads(router: APIRouter, limiter: CapacityLimiter | None) -> APIRouter:

@@ -39,7 +39,7 @@ def test_the_cpu_can_be_named() -> None:
     assert best_device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "gpu"])
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])
 def test_a_device_that_is_not_there_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=f"no device '{name}' here"):
         best_device(name)

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from salt_monailabel.serving.access import Access, came_from_here, is_loopback, role_needed
+from salt_monailabel.serving.access import LARGEST_LOGIN, Access, came_from_here, is_loopback, role_needed
 from salt_monailabel.serving.audit import AuditLog, current_user
 from salt_monailabel.serving.tokens import Role, TokenFile
 
@@ -366,6 +366,16 @@ def test_a_role_that_is_too_low_is_told_which_is_needed_and_which_is_held(gate: 
 
 
 # Uploads
+
+
+def test_a_stranger_may_log_in_and_send_no_more_than_that(tmp_path: Path) -> None:
+    gate = Gate(tmp_path, always=True)
+    gate.access.largest_upload = 10 * LARGEST_LOGIN
+    client = gate.client()
+    assert client.post("/auth/token", content=b"x" * LARGEST_LOGIN).status_code == 200
+    assert client.post("/auth/token", content=b"x" * (LARGEST_LOGIN + 1)).status_code == 413
+    assert client.get("/auth/").status_code == 200
+    assert client.post("/auth/").status_code == 401
 
 
 def test_an_upload_of_the_largest_size_passes(gate: Gate) -> None:

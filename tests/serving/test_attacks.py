@@ -487,3 +487,6 @@ def test_with_tokens_always_this_computer_needs_one_too(tmp_path: Path) -> None:
         tokens.revoke("ann")
         assert_refused(viewer.send("GET", "/info/", headers=valid), 401)
         assert contents(tmp_path / "studies" / "labels") == before
+        tokens.path.write_text("{")
+        reply = viewer.send("POST", "/auth/token", data={"password": "x"})
+        assert (reply.status_code, str(tmp_path) in reply.text) == (503, False)
