@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from monailabel.config import settings
 from safetensors.numpy import save
 
 from salt_monailabel.adapters import AdapterConfig, read_card
@@ -432,13 +433,21 @@ def test_many_images_that_are_none_are_refused(target: Target, nonsense: dict[st
         ("POST", "/scoring/nobody?run_sync=true", 404),
         ("POST", "/activelearning/nobody", 404),
         ("GET", "/session/nobody", 404),
-        ("GET", f"/logs/?lines={10**30}", 400),
     ],
 )
 def test_what_is_not_there_or_cannot_be_is_no_error_of_the_server(
     target: Target, method: str, path: str, status: int
 ) -> None:
     assert_refused(target.send(method, path), status)
+
+
+def test_more_lines_of_the_log_than_can_be_counted_are_refused(
+    target: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "app.log").write_text("started\n")
+    monkeypatch.setattr(settings, "MONAI_LABEL_APP_DIR", str(tmp_path))
+    assert_refused(target.send("GET", f"/logs/?lines={10**30}"), 400)
 
 
 def test_a_computer_without_a_gpu_says_so(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
