@@ -81,10 +81,7 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, cons
             console.print(str(error), style="red", markup=False, highlight=False)
             failed += 1
             continue
-        masks = []
-        for pixels in study.pixels:
-            embedded = predictor.embed(pixels)
-            masks.append(predictor.label_map([predictor.segment(embedded, name) for name in predictor.model.labels]))
+        masks = [predictor.outline(predictor.embed(pixels)) for pixels in study.pixels]
         write_mask(np.stack(masks), study, out / f"{path.stem}.nrrd")
         Image.fromarray(overlay(to_rgb(study.pixels[0]), masks[0])).save(out / f"{path.stem}.png")
     console.print(f"{len(images) - failed} mask(s) and overlay(s) in {out}")

@@ -145,6 +145,10 @@ class Predictor:
         changed = (after > self.threshold) != (before > self.threshold)
         return np.where(edit.meant(changed), after, before)
 
+    def outline(self, embedded: Embedded) -> np.ndarray:
+        """Return the label map of an image, by the labels alone: (H, W) uint8, values in the model's order from 1."""
+        return self.label_map([self.segment(embedded, label) for label in self.model.labels])
+
     def label_map(self, probabilities: Sequence[np.ndarray]) -> np.ndarray:
         """Combine the probabilities of labels, in the model's order: (H, W) uint8, 0 where none is likely."""
         stack = np.stack(probabilities)

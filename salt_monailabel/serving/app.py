@@ -19,11 +19,11 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from salt_monailabel.imaging import ImageError, read_study
 from salt_monailabel.inference.uncertainty import Uncertainty, assess
-from salt_monailabel.versions import VersionStore
+from salt_monailabel.versions import BASE, VersionStore
 
 from .audit import AuditLog
 from .datastore import VesselDatastore
-from .host import BASE, ModelHost
+from .host import ModelHost
 from .infer import SaltEdit, SaltSegment
 from .leases import Leases
 from .options import Options
@@ -180,7 +180,7 @@ class SaltApp(MONAILabelApp):
 
     def info(self) -> dict[str, Any]:
         """Add the version in use."""
-        return {**super().info(), "adapter": self.host.store.current() or "base"}
+        return {**super().info(), "adapter": self.host.store.current() or BASE}
 
 
 def _must_exist(kind: str, name: str | None, tasks: Mapping[str, object]) -> None:

@@ -20,6 +20,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from salt_monailabel.imaging import EXTENSIONS, ImageError, Study, read_mask, read_study, write_mask
 from salt_monailabel.training import check_label
 
+from .arguments import checked_name
 from .errors import explained
 from .uploads import discarded_on_error
 
@@ -56,7 +57,7 @@ class VesselDatastore(LocalDatastore):
         with discarded_on_error(image_filename), explained():
             name, extension = self._to_id(Path(image_filename).name)
             image_id, info = image_id or name, _noted(image_info)
-            _check_name(image_id)
+            checked_name(image_id, "image")
             if extension.lower() not in EXTENSIONS:
                 # Any other could be that of a file of the store.
                 raise ImageError(
@@ -87,8 +88,8 @@ class VesselDatastore(LocalDatastore):
         """
         tag = label_tag.value if isinstance(label_tag, Enum) else label_tag
         with discarded_on_error(label_filename), explained():
-            _check_name(image_id)
-            _check_name(tag)
+            checked_name(image_id, "image")
+            checked_name(tag, "tag")
             study = self._study(image_id)
             labels = self._renumber(read_mask(label_filename, study), label_info)
             info = _noted(label_info)
@@ -256,9 +257,3 @@ def _copy(source: str, target: Path) -> None:
 def _partial(target: Path) -> Path:
     # Of no extension an image has, so that what a killed process leaves is never listed.
     return target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
-
-
-def _check_name(name: str) -> None:
-    """Refuse names that would leave the datastore's folders."""
-    if not name or name.startswith(".") or Path(name).name != name or "\\" in name:
-        raise HTTPException(400, f"'{name}' cannot be used as a name; use letters, digits, '_', '-' and '.'")

@@ -9,9 +9,10 @@ from pathlib import Path
 from salt_monailabel.imaging import ImageError, read_mask, read_study
 from salt_monailabel.training.held_back import images_held_back
 from salt_monailabel.training.metrics import cl_dice, dice
+from salt_monailabel.versions import BASE
 
 from .datastore import FINAL, VesselDatastore
-from .host import BASE, ModelHost
+from .host import ModelHost
 from .report import Case, Effort, render
 
 # Held-back images that are segmented for the report: it is to be there in seconds.
@@ -54,6 +55,5 @@ def _cases(store: VesselDatastore, host: ModelHost) -> Iterator[Case]:
             continue
         frame = study.pixels[0]
         with host.turns.take():
-            embedded = host.embedded(predictor, version, frame)
-            found = predictor.label_map([predictor.segment(embedded, label) for label in host.options.labels]) > 0
+            found = predictor.outline(host.embedded(predictor, version, frame)) > 0
         yield Case(name, frame, truth, found, dice(found, truth), cl_dice(found, truth))

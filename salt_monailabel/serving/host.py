@@ -18,14 +18,13 @@ from salt_monailabel.imaging import ImageError, read_study
 from salt_monailabel.inference import Embedded, Predictor, adapted_model, fresh_adapter
 from salt_monailabel.models import VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
-from salt_monailabel.versions import VersionStore
+from salt_monailabel.versions import BASE, VersionStore
 
 from .options import Options
 from .turns import Turns
 
 logger = logging.getLogger(__name__)
 EMBEDDINGS_BYTES = 1 << 30
-BASE = "base"
 Answer = TypeVar("Answer")
 
 
@@ -127,13 +126,7 @@ class ModelHost:
         try:
             predictor, version = self.predictor()
             frame = read_study(image).pixels[0]
-
-            def segment() -> None:
-                embedded = self.embedded(predictor, version, frame)
-                for label in self.options.labels:
-                    predictor.segment(embedded, label)
-
-            self.sparing(predictor, segment)
+            self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame)))
         except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
             logger.warning("the next image cannot be looked at ahead: %s", error)
 

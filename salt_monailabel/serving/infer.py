@@ -78,8 +78,7 @@ class SaltSegment(_SaltTask):
         predictor, version = self.host.predictor()
 
         def segment(frame: np.ndarray) -> np.ndarray:
-            embedded = self.host.embedded(predictor, version, frame)
-            return predictor.label_map([predictor.segment(embedded, name) for name in self.host.options.labels])
+            return predictor.outline(self.host.embedded(predictor, version, frame))
 
         # A turn for each frame: a run of many must not keep a click waiting.
         masks = [self.host.sparing(predictor, partial(segment, frame)) for frame in study.pixels]

@@ -148,7 +148,9 @@ class Learner:
         device = best_device(wish.device)
         model.to(device)
         asked = time.perf_counter()
-        before = self._judge(adapter, exam) if wish.mode == "update" else score_held_back(self._in_use(), exam)
+        before = (
+            self._judge(adapter, exam) if wish.mode == "update" else score_held_back(self.host.predictor()[0], exam)
+        )
         judging = time.perf_counter() - asked
         budget = wish.seconds or self.host.options.budget(images, wish.mode, device.type)
         if wish.mode == "update" and not wish.seconds:
@@ -208,9 +210,6 @@ class Learner:
         with utils.parametrize.cached():
             predictor = Predictor(model, model.pixel_mean.device, threshold=self.host.options.threshold)
             return score_held_back(predictor, exam)
-
-    def _in_use(self) -> Predictor:
-        return self.host.predictor()[0]
 
 
 def _prepare(

@@ -13,10 +13,9 @@ from fastapi.responses import FileResponse
 from salt_monailabel.adapters import AdapterError, read_card
 from salt_monailabel.inference import adapted_model
 from salt_monailabel.models import WeightsError
-from salt_monailabel.versions import VersionError
+from salt_monailabel.versions import BASE, VersionError
 
 from .app import SaltApp
-from .host import BASE
 from .options import Options
 
 # Sides of an input and of a text embedding; a card that asks for more is not meant to be loaded.

@@ -1,5 +1,5 @@
 """Versions of an adapter on disk: numbered, never changed, one of them in use."""
 
-from .store import VersionError, VersionStore
+from .store import BASE, VersionError, VersionStore
 
-__all__ = ["VersionError", "VersionStore"]
+__all__ = ["BASE", "VersionError", "VersionStore"]
