@@ -56,6 +56,10 @@ class Adapter:
         """Yield the trained parameters with their names in the model."""
         return ((name, p) for name, p in self.model.named_parameters() if name in self._parts)
 
+    def part(self, name: str) -> str:
+        """Return what a trained parameter belongs to: a family of adapted weights, or a part trained besides."""
+        return self._parts[name]
+
     def trainable_parameters(self) -> dict[str, int]:
         """Count the trained parameters of each part: families of adapted weights, then what is trained besides."""
         table: dict[str, int] = dict.fromkeys(self._parts.values(), 0)

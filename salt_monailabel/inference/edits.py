@@ -13,6 +13,8 @@ from torch import Tensor
 from salt_monailabel.imaging.magnify import moved
 from salt_monailabel.models import Prompts
 
+from .tiling import Tiling
+
 # How far from a click, in pixels, a changed region may begin and still be meant by it.
 REACH = 6
 Box = tuple[float, float, float, float]
@@ -85,23 +87,33 @@ class TilePrompt:
     labels: tuple[int, ...]
     box: Box | None
 
-    @classmethod
-    def of(cls, edit: Edit, corner: tuple[int, int], size: int) -> TilePrompt:
-        """Cut an edit to the tile of side `size` whose top left is at `corner` (row, column)."""
-        top, left = corner
-        clicks = [(x - left, y - top, 1) for x, y in edit.foreground]
-        clicks += [(x - left, y - top, 0) for x, y in edit.background]
-        inside = [click for click in clicks if 0 <= click[0] < size and 0 <= click[1] < size]
-        box = None
-        if edit.box is not None:
-            x0, y0, x1, y1 = edit.box
-            x0, x1 = (min(max(x - left, 0.0), size - 1.0) for x in (x0, x1))
-            y0, y1 = (min(max(y - top, 0.0), size - 1.0) for y in (y0, y1))
-            box = (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
-        return cls(tuple((x, y) for x, y, _ in inside), tuple(label for _, _, label in inside), box)
-
     def __bool__(self) -> bool:
         return bool(self.points) or self.box is not None
+
+
+def tile_prompts(edit: Edit, tiling: Tiling) -> list[TilePrompt]:
+    """Cut an edit to each of the tiles; a click is told to those whose answer counts where it is."""
+    clicks = [(x, y, 1) for x, y in edit.foreground] + [(x, y, 0) for x, y in edit.background]
+    told: list[list[tuple[float, float, int]]] = [[] for _ in tiling.corners]
+    for x, y, kind in clicks:
+        for tile in tiling.seen_by(x, y):
+            top, left = tiling.corners[tile]
+            told[tile].append((x - left, y - top, kind))
+    return [
+        TilePrompt(
+            tuple((x, y) for x, y, _ in inside),
+            tuple(kind for _, _, kind in inside),
+            edit.box and _box_within(edit.box, corner, tiling.size),
+        )
+        for inside, corner in zip(told, tiling.corners, strict=True)
+    ]
+
+
+def _box_within(box: Box, corner: tuple[int, int], size: int) -> Box | None:
+    top, left = corner
+    x0, x1 = (min(max(x - left, 0.0), size - 1.0) for x in (box[0], box[2]))
+    y0, y1 = (min(max(y - top, 0.0), size - 1.0) for y in (box[1], box[3]))
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
 def batch_prompts(labels: Tensor, edits: Sequence[TilePrompt], before: np.ndarray) -> Prompts:

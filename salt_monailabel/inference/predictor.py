@@ -14,7 +14,7 @@ from salt_monailabel.imaging.magnify import resized
 from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
 
-from .edits import Edit, TilePrompt, batch_prompts
+from .edits import Edit, TilePrompt, batch_prompts, tile_prompts
 from .tiling import Tiling
 
 
@@ -33,6 +33,8 @@ class Embedded:
     embeddings : Tensor, (tiles, 256, S/16, S/16)
     automatic : dict of label to ndarray of float32
         Probabilities by label alone, of the image magnified, filled as they are asked for.
+    segmented : dict of label to ndarray of float32, (H, W)
+        The same, of the image as it is.
     answers : dict of (label, tile, TilePrompt) to ndarray of float32
         Probabilities of the tiles that were touched by the last edit of the automatic mask: clicks come one after the
         other, and a tile that the newest does not fall into has its answer already.
@@ -43,12 +45,13 @@ class Embedded:
     pixels: Tensor
     embeddings: Tensor
     automatic: dict[str, np.ndarray] = field(default_factory=dict)
+    segmented: dict[str, np.ndarray] = field(default_factory=dict)
     answers: dict[tuple[str, int, TilePrompt], np.ndarray] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
         """Memory it takes, for a cache to count."""
-        planes = (*self.automatic.values(), *self.answers.values())
+        planes = (*self.automatic.values(), *self.segmented.values(), *self.answers.values())
         return self.pixels.nbytes + self.embeddings.nbytes + sum(plane.nbytes for plane in planes)
 
 
@@ -104,8 +107,12 @@ class Predictor:
         return Embedded(shape, tiling, tiles, torch.cat(parts).float())
 
     def segment(self, embedded: Embedded, label: str) -> np.ndarray:
-        """Return the probability of a label at each pixel, by the label alone: (H, W) float32."""
-        return _resample(self._automatic(embedded, label), embedded.shape)
+        """Return the probability of a label at each pixel, by the label alone: (H, W) float32, not to be written to."""
+        if label not in embedded.segmented:
+            probabilities = _resample(self._automatic(embedded, label), embedded.shape)
+            probabilities.flags.writeable = False
+            embedded.segmented[label] = probabilities
+        return embedded.segmented[label]
 
     def edit(self, embedded: Embedded, label: str, edit: Edit) -> np.ndarray:
         """Return the probability of a label after a user's corrections: (H, W) float32.
@@ -127,7 +134,7 @@ class Predictor:
         given = self._automatic(embedded, label) if edit.mask is None else _resample(before, tiling.shape)
         tiles = tiling.cut(given[..., None])[..., 0]
         magnified = edit.magnified(shape, tiling.shape)
-        prompts = [TilePrompt.of(magnified, corner, tiling.size) for corner in tiling.corners]
+        prompts = tile_prompts(magnified, tiling)
         touched = [i for i, prompt in enumerate(prompts) if prompt]
         if not touched:
             return before

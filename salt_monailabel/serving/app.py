@@ -17,7 +17,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
-from salt_monailabel.imaging import ImageError, read_study
+from salt_monailabel.imaging import ImageError
 from salt_monailabel.inference.uncertainty import Uncertainty, assess
 from salt_monailabel.versions import BASE, VersionStore
 
@@ -140,7 +140,7 @@ class SaltApp(MONAILabelApp):
                 likely = np.max([predictor.segment(embedded, label) for label in self.options.labels], axis=0)
             return likely, embedded.embeddings.cpu().numpy()
 
-        frames = read_study(self.datastore().get_image_uri(image)).pixels
+        frames = self.host.studies.read(self.datastore().get_image_uri(image)).pixels
         # The first frame of a run has no contrast yet.
         return *assess(look, frames[len(frames) // 2]), version
 

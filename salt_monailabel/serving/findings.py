@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from salt_monailabel.imaging import ImageError, read_mask, read_study
+from salt_monailabel.imaging import ImageError, read_mask
 from salt_monailabel.training.held_back import images_held_back
 from salt_monailabel.training.metrics import cl_dice, dice
 from salt_monailabel.versions import BASE
@@ -49,7 +49,7 @@ def _cases(store: VesselDatastore, host: ModelHost) -> Iterator[Case]:
     predictor, version = host.predictor()
     for name in names:
         try:
-            study = read_study(pairs[name]["image"])
+            study = host.studies.read(pairs[name]["image"])
             truth = read_mask(pairs[name]["label"], study)[0] > 0
         except ImageError:
             continue

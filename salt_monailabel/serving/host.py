@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from salt_monailabel.adapters import Adapter, AdapterError, read_card
-from salt_monailabel.imaging import ImageError, read_study
+from salt_monailabel.imaging import ImageError
 from salt_monailabel.inference import Embedded, Predictor, adapted_model, fresh_adapter
 from salt_monailabel.models import VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.versions import BASE, VersionStore
 
 from .options import Options
+from .studies import Studies
 from .turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class ModelHost:
     def __init__(self, options: Options, store: VersionStore) -> None:
         self.options = options
         self.store = store
+        self.studies = Studies()
         self.turns = Turns()
         self._loading = threading.Lock()
         self._loaded: tuple[str, Predictor] | None = None
@@ -125,7 +127,7 @@ class ModelHost:
     def _embed_ahead(self, image: str) -> None:
         try:
             predictor, version = self.predictor()
-            frame = read_study(image).pixels[0]
+            frame = self.studies.read(image).pixels[0]
             self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame)))
         except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
             logger.warning("the next image cannot be looked at ahead: %s", error)

@@ -14,7 +14,7 @@ import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from salt_monailabel.imaging import MASK_EXTENSIONS, ImageError, Study, read_mask, read_study, write_mask
+from salt_monailabel.imaging import MASK_EXTENSIONS, ImageError, Study, read_mask, write_mask
 from salt_monailabel.inference import Edit
 
 from .errors import explained
@@ -44,7 +44,7 @@ class _SaltTask(InferTask):
             path = str(request.get("image") or "")
             if not path:
                 raise HTTPException(404, "there is no image of that name in the datastore")
-            study = read_study(path)
+            study = self.host.studies.read(path)
             mask, version = self.answer(request, study)
             extension = str(request.get("result_extension") or ".nrrd")
             if extension not in MASK_EXTENSIONS:

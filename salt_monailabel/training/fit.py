@@ -34,6 +34,8 @@ class FitConfig:
         Crops of a step.
     learning_rate, weight_decay, clip_norm : float
         AdamW's; matrices alone decay, so that SALT's scales are not pulled to zero. Gradients are clipped.
+    rates : mapping of part to float
+        By how much the learning rate of a part (see `Adapter.part`) differs; 1 where it is not named.
     warmup : float
         Share of the budget over which the learning rate rises.
     loss : mapping of name to weight
@@ -56,6 +58,7 @@ class FitConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     clip_norm: float = 1.0
+    rates: Mapping[str, float] = field(default_factory=dict)
     warmup: float = 0.1
     loss: Mapping[str, float] = field(default_factory=lambda: {"bce": 1.0, "dice": 1.0})
     coarse: float = 0.3
@@ -125,13 +128,14 @@ def fit(
     rng = np.random.default_rng(config.seed)
     sampler = CropSampler(frames, model.input_size, rng, config.augmentation)
     parameters = [parameter for _, parameter in adapter.parameters()]
-    optimizer = torch.optim.AdamW(_decay_groups(parameters, config.weight_decay), config.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(_groups(adapter, config), config.learning_rate, fused=True)
     history: list[Progress] = []
     started, share = time.perf_counter(), 0.0
     model.train()
     while share < 1 and not should_stop():
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (share + 0.01) / max(config.warmup, 0.01)) * (1 - share)
+            rise = min(1.0, (share + 0.01) / max(config.warmup, 0.01))
+            group["lr"] = config.learning_rate * group["rate"] * rise * (1 - share)
         loss, score = _step(adapter, model, sampler.draw(config.batch_size), config, rng)
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss became {float(loss)} at step {len(history)}; lower the learning rate")
@@ -171,7 +175,11 @@ def _step(
     return loss, float(np.mean([dice(p, t) for p, t in zip(prediction, truth, strict=True)]))
 
 
-def _decay_groups(parameters: Sequence[torch.nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _groups(adapter: Adapter, config: FitConfig) -> list[dict[str, object]]:
+    """Return the trained parameters by their share of the learning rate and of the decay."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in adapter.parameters():
+        rate = config.rates.get(adapter.part(name), 1.0)
+        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": group, "rate": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from salt_monailabel.inference import Edit
-from salt_monailabel.inference.edits import REACH, TilePrompt, batch_prompts
+from salt_monailabel.inference import Edit, Tiling
+from salt_monailabel.inference.edits import REACH, TilePrompt, batch_prompts, tile_prompts
 
 SHAPE = (40, 60)
 clicks = st.lists(st.tuples(st.floats(-30, 30), st.floats(-30, 30)), max_size=3)
@@ -62,16 +62,20 @@ def test_a_click_far_outside_the_image_means_nothing(click: tuple[float, float])
 
 
 @settings(deadline=None)
-@given(st.tuples(st.integers(0, 100), st.integers(0, 100)), st.tuples(st.integers(0, 160), st.integers(0, 160)))
-def test_a_click_is_told_to_the_tiles_it_falls_in_by_its_place_there(
-    corner: tuple[int, int], click: tuple[int, int]
+@given(st.integers(1, 160), st.integers(1, 160), st.data())
+def test_a_click_is_told_to_the_tiles_that_see_it_by_its_place_there(
+    rows: int, columns: int, data: st.DataObject
 ) -> None:
-    (top, left), (x, y) = corner, click
-    prompt = TilePrompt.of(Edit(background=[(x, y)]), corner, 64)
-    inside = left <= x < left + 64 and top <= y < top + 64
-    assert bool(prompt) == inside
-    assert prompt.points == (((x - left, y - top),) if inside else ())
-    assert prompt.labels == ((0,) if inside else ())
+    tiling = Tiling.cover((rows, columns), 64, 16)
+    x, y = data.draw(st.floats(0, columns - 0.01)), data.draw(st.floats(0, rows - 0.01))
+    prompts = tile_prompts(Edit(background=[(x, y)]), tiling)
+    told = [tile for tile, prompt in enumerate(prompts) if prompt]
+    assert told
+    assert told == tiling.seen_by(x, y)
+    for tile in told:
+        top, left = tiling.corners[tile]
+        assert prompts[tile].points == ((x - left, y - top),)
+        assert prompts[tile].labels == (0,)
 
 
 def test_tiles_with_fewer_clicks_are_padded_and_those_without_the_box_are_boxed_whole() -> None:

@@ -83,7 +83,7 @@ def test_a_cache_can_count_the_memory(predictor: Predictor) -> None:
     before = embedded.nbytes
     assert before == 4 * (3 * TILE**2 + 256 * 4**2)
     predictor.segment(embedded, "vessel")
-    assert embedded.nbytes == before + 4 * TILE**2
+    assert embedded.nbytes == before + 2 * 4 * TILE**2
 
 
 def test_one_more_click_decodes_only_the_tiles_it_falls_into(predictor: Predictor, asked: Asked) -> None:

@@ -86,3 +86,26 @@ def test_as_many_tiles_are_joined_as_were_cut() -> None:
     tiling = Tiling.cover((40, 40), 16, 4)
     with pytest.raises(ValueError, match="longer"):
         tiling.join(np.zeros((len(tiling.corners) - 1, 16, 16)))
+
+
+@settings(deadline=None)
+@given(tilings(), st.data())
+def test_a_place_is_seen_by_the_tile_with_it_nearest_its_middle_and_by_none_without_it(
+    case: tuple[Tiling, int], data: st.DataObject
+) -> None:
+    tiling, _ = case
+    x, y = (data.draw(st.integers(0, length - 1)) for length in tiling.shape[::-1])
+
+    def off_middle(tile: int) -> float:
+        places = zip((y, x), tiling.corners[tile], strict=True)
+        return max(abs(at - corner - (tiling.size - 1) / 2) for at, corner in places)
+
+    seen = tiling.seen_by(x, y)
+    assert all(off_middle(tile) < tiling.size / 2 for tile in seen)
+    assert min(map(off_middle, range(len(tiling.corners)))) in map(off_middle, seen)
+
+
+def test_a_place_at_the_border_of_a_tile_is_left_to_its_neighbour() -> None:
+    tiling = Tiling.cover((64, 112), 64, 16)
+    assert tiling.corners == ((0, 0), (0, 48))
+    assert [tiling.seen_by(x, 32) for x in (30, 50, 56, 62, 80)] == [[0], [0], [0, 1], [1], [1]]

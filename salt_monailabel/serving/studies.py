@@ -1,0 +1,43 @@
+"""Images lately read: click follows click on the same file."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from cachetools import LRUCache
+
+from salt_monailabel.imaging import Study, read_study
+
+STUDIES_BYTES = 1 << 28
+
+
+class Studies:
+    """Read studies, and keep the latest; a file that was written anew is read anew. Safe for threads.
+
+    Parameters
+    ----------
+    most : int
+        Bytes of pixels to keep. A study larger than this is read each time.
+    """
+
+    def __init__(self, most: int = STUDIES_BYTES) -> None:
+        self._lock = threading.Lock()
+        self._kept: LRUCache[tuple[str, int, int, int], Study] = LRUCache(most, lambda study: study.pixels.nbytes)
+
+    def read(self, path: str) -> Study:
+        """Return the study at a path, its pixels not to be written to; raises as `read_study` does."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return read_study(path)
+        key = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+        with self._lock:
+            if (kept := self._kept.get(key)) is not None:
+                return kept
+        study = read_study(path)
+        study.pixels.flags.writeable = False
+        with self._lock:
+            if study.pixels.nbytes <= self._kept.maxsize:
+                self._kept[key] = study
+        return study
