@@ -34,8 +34,8 @@ from salt_monailabel.inference.uncertainty import assess
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.models.registry import SHIPPED
-from salt_monailabel.serving.scores import Entry
-from salt_monailabel.serving.strategies import choose, choose_foreground
+from salt_monailabel.serving.sampling.scores import Entry
+from salt_monailabel.serving.sampling.strategies import choose, choose_foreground
 from salt_monailabel.training import FitConfig, LabelledFrame, evaluate, fit, mean_score, read_cases, read_labelled
 
 RESULTS = Path(__file__).parent / "results" / "active_learning.json"

@@ -36,7 +36,7 @@ from salt_monailabel.training.samples import Augmentation
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 # What tells one run from another; the base by its weights.
-KEYS = ("base", "task", "method", "labels", "seed", "steps", "split")
+KEYS = ("base", "task", "method", "labels", "seed", "steps", "split", "images")
 METHODS: dict[str, AdapterConfig] = {
     "image-only head": AdapterConfig(
         targets={}, also_train={"head": ("detail_head.*",), "prompts": ("label_prompts.modulation",)}
@@ -79,13 +79,13 @@ def adapt(
     return adapter, history[-1].seconds
 
 
-def measure(adapter: Adapter, task: Task, split: str, device: torch.device) -> Score:
-    """Score an adapter on a task, averaged over labels and images."""
+def measure(adapter: Adapter, task: Task, split: str, images: int, device: torch.device) -> Score:
+    """Score an adapter on the first images of a task's split, averaged over labels and images."""
     model = adapter.merge()
     assert isinstance(model, VesselSam)
     predictor = Predictor(model, device, magnify=task.magnify)
     scores = []
-    for frame, inside in task.frames(split, None):
+    for frame, inside in task.frames(split, images):
         embedded = predictor.embed(frame.rgb)
         for value, label in enumerate(model.labels, start=1):
             truth = frame.labels == value
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--split", default="test")
+    parser.add_argument("--images", type=int, default=10, help="images of the split to score")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -122,23 +123,22 @@ def main() -> None:
     done = {tuple(row[key] for key in KEYS) for row in rows}
     chosen = itertools.product(arguments.seeds, arguments.tasks or known, arguments.labels, arguments.methods)
     for seed, name, labels, method in chosen:
-        if (base, name, method, labels, seed, arguments.steps, arguments.split) in done:
+        if (base, name, method, labels, seed, arguments.steps, arguments.split, arguments.images) in done:
             continue
         task, most = known[name], None if labels == "all" else int(labels)
         started = time.perf_counter()
         adapter, seconds = adapt(method, task, most, arguments.steps, seed, device)
         trained = sum(adapter.trainable_parameters().values())
-        result = {
-            k: round(v, 4) for k, v in asdict(measure(adapter, task, arguments.split, device)).items() if k != "name"
-        }
-        rows.append(
-            {"base": base, "task": name, "method": method, "labels": labels, "seed": seed, "steps": arguments.steps,
-             "split": arguments.split, **result, "seconds": round(seconds, 1), "trained_parameters": trained,
-             "device": device.type}
-        )  # fmt: skip
+        measured = asdict(measure(adapter, task, arguments.split, arguments.images, device))
+        rows.append({
+            "base": base, "task": name, "method": method, "labels": labels, "seed": seed, "steps": arguments.steps,
+            "split": arguments.split, "images": arguments.images,
+            **{key: round(value, 4) for key, value in measured.items() if key != "name"},
+            "seconds": round(seconds, 1), "trained_parameters": trained, "device": device.type,
+        })  # fmt: skip
         _write(arguments.out, rows)
         print(json.dumps(rows[-1]), f"{time.perf_counter() - started:.0f} s in all", flush=True)
-    wanted = {"base": base, "steps": arguments.steps, "split": arguments.split}
+    wanted = {"base": base, "steps": arguments.steps, "split": arguments.split, "images": arguments.images}
     summarize([row for row in rows if wanted.items() <= row.items()])
 
 

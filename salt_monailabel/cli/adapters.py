@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .errors import explained
+
 if TYPE_CHECKING:
     from salt_monailabel.versions import VersionStore
 
@@ -31,8 +33,6 @@ def _open(studies: Path) -> VersionStore:
 @app.command("list")
 def list_versions(studies: Studies) -> None:
     """List all versions; the one in use has a star."""
-    from .commands import explained
-
     store = _open(studies)
     table = Table("", "version", "trained on from", "images", "steps", "seconds", "held-back Dice before", "after")
     with explained(console):
@@ -49,8 +49,6 @@ def list_versions(studies: Studies) -> None:
 @app.command()
 def show(studies: Studies, name: Name) -> None:
     """Print the card of a version."""
-    from .commands import explained
-
     with explained(console):
         console.print_json(json.dumps(_open(studies).card(name)))
 
@@ -58,8 +56,6 @@ def show(studies: Studies, name: Name) -> None:
 @app.command()
 def promote(studies: Studies, name: Name) -> None:
     """Put a version in use, or `base`; a running server follows with its next request."""
-    from .commands import explained
-
     with explained(console):
         _open(studies).promote(None if name == "base" else name)
     console.print(f"{name} is in use")
@@ -68,8 +64,6 @@ def promote(studies: Studies, name: Name) -> None:
 @app.command("rollback")
 def roll_back(studies: Studies) -> None:
     """Put the version in use before back in use."""
-    from .commands import explained
-
     with explained(console):
         name = _open(studies).roll_back()
     console.print(f"{name or 'base'} is in use")
@@ -80,8 +74,6 @@ def export(
     studies: Studies, name: Name, out: Annotated[Path, typer.Argument(help="File to write (.safetensors).")]
 ) -> None:
     """Copy a version to a file."""
-    from .commands import explained
-
     with explained(console):
         _open(studies).export(name, out)
     console.print(f"{name} written to {out}")
@@ -93,8 +85,6 @@ def import_file(
 ) -> None:
     """Add an adapter from a file as a new version, if it fits its base; `promote` puts it in use."""
     from salt_monailabel.inference import adapted_model
-
-    from .commands import explained
 
     with explained(console):
         adapted_model(file)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,16 +45,6 @@ from salt_monailabel.training.parallel import place, together
 from salt_monailabel.training.pretrain import LABELS, PretrainConfig, PretrainProgress, export, initialize, start_from
 from salt_monailabel.training.pretrain import pretrain as run_pretraining
 from salt_monailabel.versions import VersionStore
-
-
-@contextmanager
-def explained(console: Console) -> Iterator[None]:
-    """Print an error the library explains as one line, and exit with 1."""
-    try:
-        yield
-    except (ValueError, WeightsError, TrainingError, OSError) as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from error
 
 
 def load_predictor(adapter: Path | None, base: str, weights: Path | None, device: str, threshold: float) -> Predictor:
@@ -140,9 +130,9 @@ def train_adapter(
 def write_learning_report(studies: Path, conf: Mapping[str, str], out: Path) -> None:
     """Write the report on a folder of studies, which a server may be at work on; nothing in it is changed."""
     from salt_monailabel.serving.datastore import VesselDatastore
-    from salt_monailabel.serving.findings import report_of
     from salt_monailabel.serving.host import ModelHost
     from salt_monailabel.serving.options import Options
+    from salt_monailabel.serving.report.findings import report_of
 
     if not studies.is_dir():
         raise OSError(f"there is no folder {studies}")

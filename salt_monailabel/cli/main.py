@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .adapters import app as adapters
+from .errors import explained
 from .tokens import app as tokens
 
 app = typer.Typer(
@@ -67,8 +68,6 @@ def serve(
     """
     from salt_monailabel.serving.launch import first_token, start_server
 
-    from .commands import explained
-
     pairs = [tuple(setting.split("=", 1)) for setting in conf or []]
     if any(len(pair) != 2 for pair in pairs):
         raise typer.BadParameter("settings are NAME=VALUE, such as --conf labels=artery,vein")
@@ -91,7 +90,7 @@ def predict(
     threshold: Threshold = 0.5,
 ) -> None:
     """Segment images: a mask with the image's geometry and an overlay to look at, for each."""
-    from .commands import explained, load_predictor, predict_images
+    from .commands import load_predictor, predict_images
 
     with explained(console):
         predict_images(images, out, load_predictor(adapter, base, weights, device, threshold), console)
@@ -111,7 +110,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Write the scores as JSON.")] = None,
 ) -> None:
     """Score a model on a data set: Dice, clDice and HD95, in the field of view where fov/ has one."""
-    from .commands import evaluate_dataset, explained, load_predictor
+    from .commands import evaluate_dataset, load_predictor
 
     with explained(console):
         predictor = load_predictor(adapter, base, weights, device, threshold)
@@ -129,7 +128,7 @@ def train(
     rank: Annotated[float, typer.Option(help="SALT's r as a share of all singular values.")] = 0.5,
     lora_rank: Annotated[int, typer.Option(help="Rank of the low-rank update.")] = 16,
     seconds: Annotated[float, typer.Option(min=1, help="Time to train.")] = 240.0,
-    learning_rate: Annotated[float, typer.Option(help="AdamW's learning rate.")] = 2e-3,
+    learning_rate: Annotated[float, typer.Option(help="AdamW's learning rate.")] = 1e-3,
     clip: Annotated[
         str | None, typer.Option(help="Start label prompts from this CLIP model (folder or hub name).")
     ] = None,
@@ -143,7 +142,7 @@ def train(
     from salt_monailabel.models.clip import embed_labels
     from salt_monailabel.training import FitConfig
 
-    from .commands import explained, train_adapter
+    from .commands import train_adapter
 
     names = [name.strip() for name in labels.split(",")]
     with explained(console):
@@ -175,7 +174,7 @@ def pretrain(
     from salt_monailabel.models.precision import best_device
     from salt_monailabel.training.pretrain import PretrainConfig
 
-    from .commands import explained, pretrain_base
+    from .commands import pretrain_base
 
     with explained(console):
         if workers is None:
@@ -195,7 +194,6 @@ def sheet(
     seed: Annotated[int, typer.Option(help="Of the first drawn image of each style.")] = 0,
 ) -> None:
     """Render a contact sheet of drawn images, with their truth, beside real ones."""
-    from .commands import explained
     from .sheet import contact_sheet
 
     pairs = [tuple(pair.split("=", 1)) for pair in real or []]
@@ -213,7 +211,7 @@ def report(
     conf: Annotated[list[str] | None, typer.Option(help="Settings NAME=VALUE, as given to `salt serve`.")] = None,
 ) -> None:
     """Write a page about how the model has learned: Dice, effort, versions, the best and the worst cases."""
-    from .commands import explained, write_learning_report
+    from .commands import write_learning_report
 
     with explained(console):
         write_learning_report(studies, dict(setting.partition("=")[::2] for setting in conf or []), out)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from salt_monailabel.imaging import overlay, to_rgb
-from salt_monailabel.serving.page import embedded, figure, page, table
+from salt_monailabel.serving.report.page import embedded, figure, page, table
 from salt_monailabel.training.metrics import cl_dice, dice
 
 TITLE = "SALT vessels: what the loop does"

@@ -8,7 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from salt_monailabel.serving.tokens import Role, TokenFile, default_path
+from salt_monailabel.serving.access.tokens import Role, TokenFile, default_path
+
+from .errors import explained
 
 app = typer.Typer(help="Make, list and revoke the tokens with which others use a server of yours.")
 console = Console()
@@ -26,8 +28,6 @@ def add(
     days: Annotated[float, typer.Option(min=0, help="How long it is valid; 0 for ever.")] = 365,
 ) -> None:
     """Make a token and print it, once: only its hash is kept."""
-    from .commands import explained
-
     with explained(console):
         token = TokenFile(default_path()).add(name, role, days or None)
     console.print(f"the token of {name} ({role.value}); it is not shown again:")
@@ -37,8 +37,6 @@ def add(
 @app.command("list")
 def list_tokens() -> None:
     """List who has a token."""
-    from .commands import explained
-
     table = Table("name", "role", "made on", "valid until")
     with explained(console):
         for holder in TokenFile(default_path()).holders():
@@ -51,8 +49,6 @@ def list_tokens() -> None:
 @app.command()
 def revoke(name: Name) -> None:
     """Make a token worthless; a running server refuses it at once."""
-    from .commands import explained
-
     with explained(console):
         TokenFile(default_path()).revoke(name)
     console.print(f"the token of {name} is revoked")

@@ -21,15 +21,15 @@ from salt_monailabel.imaging import ImageError
 from salt_monailabel.inference.uncertainty import Uncertainty, assess
 from salt_monailabel.versions import BASE, VersionStore
 
-from .audit import AuditLog
+from .access.audit import AuditLog
 from .datastore import VesselDatastore
 from .host import ModelHost
 from .infer import SaltEdit, SaltSegment
-from .leases import Leases
+from .learning.train import SaltTrain
 from .options import Options
-from .scores import ScoreBoard
-from .strategies import FirstSample, RandomForeground, RandomSample, Uncertain
-from .train import SaltTrain
+from .sampling.leases import Leases
+from .sampling.scores import ScoreBoard
+from .sampling.strategies import FirstSample, RandomForeground, RandomSample, Uncertain
 from .uploads import is_upload
 
 logger = logging.getLogger(__name__)

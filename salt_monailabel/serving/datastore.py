@@ -20,7 +20,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from salt_monailabel.imaging import EXTENSIONS, ImageError, Study, read_mask, read_study, write_mask
 from salt_monailabel.training import check_label
 
-from .arguments import checked_name
+from .access.arguments import checked_name
 from .errors import explained
 from .uploads import discarded_on_error
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
-from .access import is_loopback
-from .tokens import Role, TokenFile, default_path
+from .access.gate import is_loopback
+from .access.tokens import Role, TokenFile, default_path
 
 MAIN = "from salt_monailabel.serving.app import SaltApp\n\n__all__ = ['SaltApp']\n"
 

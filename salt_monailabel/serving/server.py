@@ -29,17 +29,17 @@ from starlette.background import BackgroundTask
 from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp
 
-from .access import MEGABYTE, Access
+from .access.arguments import RESERVED, checked_name, checked_params
+from .access.gate import MEGABYTE, Access
+from .access.login_routes import login_routes
+from .access.tokens import TokenError, TokenFile, default_path
 from .app import SaltApp
-from .arguments import RESERVED, checked_name, checked_params
-from .login_routes import login_routes
+from .learning.resident import COMMAND, ResidentTrainer
+from .learning.training_routes import training_routes
+from .learning.version_routes import version_routes
 from .options import Options
-from .report_routes import report_routes
-from .resident import COMMAND, ResidentTrainer
-from .tokens import TokenError, TokenFile, default_path
-from .training_routes import training_routes
+from .report.routes import report_routes
 from .uploads import is_upload
-from .version_routes import version_routes
 
 logger = logging.getLogger(__name__)
 

@@ -41,14 +41,17 @@ def choose(times: dict[str, int], learned_until: int, rng: np.random.Generator) 
     -------
     Lesson
         Labels newer than `learned_until`, the last of all if there are none; as many earlier ones as may be; none of
-        them held back. With too few labels to hold some back, all judge.
+        them held back. What is held back judges, or all where there are too few labels to hold some back; but new
+        labels do not, if there are others: wrong ones must not vouch for themselves.
     """
     held_back = images_held_back(times)
     ordered = sorted((name for name in times if name not in held_back), key=lambda name: (times[name], name))
     newest = [name for name in ordered if times[name] > learned_until][-NEWEST:] or ordered[-1:]
     earlier = [name for name in ordered if name not in newest]
     replayed = rng.choice(earlier, min(REPLAYED, len(earlier)), replace=False).tolist() if earlier else []
-    return Lesson(tuple(newest), tuple(replayed), tuple((held_back or sorted(times))[:JUDGING]))
+    judges = held_back or sorted(times)
+    tried = [name for name in judges if times[name] <= learned_until]
+    return Lesson(tuple(newest), tuple(replayed), tuple((tried or judges)[:JUDGING]))
 
 
 def everything(times: dict[str, int]) -> Lesson:

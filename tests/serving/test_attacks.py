@@ -21,9 +21,9 @@ from salt_monailabel.adapters import save as save_adapter
 from salt_monailabel.inference import card_of, fresh_adapter
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
+from salt_monailabel.serving.access.tokens import Role, TokenFile
 from salt_monailabel.serving.infer import MOST_CLICKS
-from salt_monailabel.serving.learn import Wish
-from salt_monailabel.serving.tokens import Role, TokenFile
+from salt_monailabel.serving.learning.learner import Wish
 
 from .. import hostile
 from .viewer import Upload, Viewer, contents, drawing, one_slice, our_server, png

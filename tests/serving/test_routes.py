@@ -14,8 +14,8 @@ import pytest
 from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.inference import card_of, fresh_adapter
 from salt_monailabel.models import VesselSam
-from salt_monailabel.serving import infer
-from salt_monailabel.serving.tokens import Role, TokenFile
+from salt_monailabel.serving.access.tokens import Role, TokenFile
+from salt_monailabel.serving.studies import Studies
 from salt_monailabel.versions import VersionStore
 
 from .viewer import Viewer, drawing, one_slice, our_server, png
@@ -126,14 +126,14 @@ def test_the_report_is_a_page(viewer: Viewer) -> None:
 
 def test_everything_is_answered_while_the_model_works(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
     computing, done = threading.Event(), threading.Event()
-    read = infer.read_study
+    read = Studies.read
 
-    def slow(path: str) -> Any:
+    def slow(self: Studies, path: str) -> Any:
         computing.set()
         done.wait(60)
-        return read(path)
+        return read(self, path)
 
-    monkeypatch.setattr(infer, "read_study", slow)
+    monkeypatch.setattr(Studies, "read", slow)
     replies: list[Any] = []
     request = threading.Thread(target=lambda: replies.append(viewer.infer("salt", "one")))
     request.start()

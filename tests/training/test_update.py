@@ -46,6 +46,15 @@ def test_without_a_new_label_the_last_one_is_learned_again() -> None:
     assert set(lesson.replayed) == {"a", "c"}
 
 
+@given(TIMES, st.integers(0, 1000))
+def test_new_labels_do_not_judge_while_there_are_others_to(times: dict[str, int], until: int) -> None:
+    judges = images_held_back(times) or list(times)
+    judging = choose(times, until, np.random.default_rng(0)).judging
+    tried = [name for name in judges if times[name] <= until]
+    assert set(judging) <= set(tried or judges)
+    assert len(judging) == min(JUDGING, len(tried or judges))
+
+
 @pytest.mark.parametrize(("newest", "replayed"), [(1, 8), (3, 3), (2, 0)])
 def test_half_of_the_crops_come_from_the_newest_labels(newest: int, replayed: int) -> None:
     frame = LabelledFrame(np.zeros((8, 8, 3), np.float32), np.ones((8, 8), np.uint8), "a")

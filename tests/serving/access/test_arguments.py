@@ -11,7 +11,7 @@ from fastapi import HTTPException
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from salt_monailabel.serving.arguments import (
+from salt_monailabel.serving.access.arguments import (
     DEEPEST_PARAMS,
     LONGEST_NAME,
     LONGEST_PARAMS,

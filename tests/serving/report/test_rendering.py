@@ -13,9 +13,9 @@ import pytest
 from torch import nn
 
 from salt_monailabel.adapters import Adapter, AdapterConfig, attach
-from salt_monailabel.serving.cards import Version
-from salt_monailabel.serving.lineage import tree
-from salt_monailabel.serving.report import Case, Effort, render
+from salt_monailabel.serving.report.cards import Version
+from salt_monailabel.serving.report.lineage import tree
+from salt_monailabel.serving.report.rendering import Case, Effort, render
 from salt_monailabel.versions import VersionStore
 
 CONFIG = AdapterConfig("lora", lora_rank=1, targets={"mlp": ("0",)}, ranks={"mlp": 1}, also_train={})

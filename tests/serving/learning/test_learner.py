@@ -16,7 +16,7 @@ from salt_monailabel.adapters import read_card
 from salt_monailabel.training.held_back import HeldBackScore, images_held_back
 from salt_monailabel.versions import VersionStore
 
-from .viewer import Answer, Viewer, contents, drawing, one_slice, png, serving
+from ..viewer import Answer, Viewer, contents, drawing, one_slice, png, serving
 
 IMAGE, VESSELS = drawing(rows=128, columns=128)
 # No model finds a frame of its own accord: an answer that does not change has not learned.
@@ -186,7 +186,9 @@ def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_us
     scores = iter(
         [HeldBackScore(0.80, 0.8), HeldBackScore(0.79, 0.8), HeldBackScore(0.80, 0.8), HeldBackScore(0.81, 0)]
     )
-    monkeypatch.setattr("salt_monailabel.serving.learn.score_held_back", lambda predictor, exam: next(scores))
+    monkeypatch.setattr(
+        "salt_monailabel.serving.learning.learner.score_held_back", lambda predictor, exam: next(scores)
+    )
     store = VersionStore(copy / "adapters")
     with serving(copy) as viewer:
         worse = viewer.train(seconds=0.1).json()

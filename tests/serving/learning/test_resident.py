@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from salt_monailabel.serving import resident
+from salt_monailabel.serving.learning import resident
+from salt_monailabel.serving.learning.resident import ResidentTrainer, Task
 from salt_monailabel.serving.options import Options
-from salt_monailabel.serving.resident import ResidentTrainer, Task
 from salt_monailabel.versions import VersionStore
 
-from .viewer import STUB
+from ..viewer import STUB
 
 # Learns until it is told to resume.
 PATIENT = """

@@ -13,7 +13,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
-from .audit import LOCAL, current_user
+from ..access.audit import LOCAL, current_user
 from .leases import Leases
 from .scores import Entry, ScoreBoard
 

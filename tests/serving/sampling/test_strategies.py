@@ -14,10 +14,10 @@ from fastapi import HTTPException
 from scipy.stats import chisquare
 
 from salt_monailabel.inference.uncertainty import Uncertainty
-from salt_monailabel.serving.audit import current_user
-from salt_monailabel.serving.leases import Leases
-from salt_monailabel.serving.scores import Entry
-from salt_monailabel.serving.strategies import (
+from salt_monailabel.serving.access.audit import current_user
+from salt_monailabel.serving.sampling.leases import Leases
+from salt_monailabel.serving.sampling.scores import Entry
+from salt_monailabel.serving.sampling.strategies import (
     FirstSample,
     Leased,
     RandomForeground,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from salt_monailabel.inference.uncertainty import Uncertainty
-from salt_monailabel.serving.scores import ScoreBoard
+from salt_monailabel.serving.sampling.scores import ScoreBoard
 
 PATIENCE = 10.0
 

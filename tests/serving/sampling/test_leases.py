@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from salt_monailabel.serving.leases import Leases
+from salt_monailabel.serving.sampling.leases import Leases
 
 IMAGES = ["a", "b", "c"]
 

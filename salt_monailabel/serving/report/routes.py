@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
-from .app import SaltApp
-from .datastore import VesselDatastore
-from .errors import explained
+from ..app import SaltApp
+from ..datastore import VesselDatastore
+from ..errors import explained
 from .findings import report_of
 
 

@@ -26,10 +26,10 @@ from fastapi import HTTPException
 from salt_monailabel.training import Progress
 from salt_monailabel.versions import VersionStore
 
-from .errors import explained
-from .host import ModelHost
-from .learn import Learner, Wish
-from .options import Options
+from ..errors import explained
+from ..host import ModelHost
+from ..options import Options
+from .learner import Learner, Wish
 from .train import STATS, Reporter
 
 logger = logging.getLogger(__name__)

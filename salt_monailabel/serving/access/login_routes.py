@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Request
 
-from .access import needs_token
+from .gate import needs_token
 from .tokens import TokenFile
 
 

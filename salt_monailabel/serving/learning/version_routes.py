@@ -15,8 +15,8 @@ from salt_monailabel.inference import adapted_model
 from salt_monailabel.models import WeightsError
 from salt_monailabel.versions import BASE, VersionError
 
-from .app import SaltApp
-from .options import Options
+from ..app import SaltApp
+from ..options import Options
 
 # Sides of an input and of a text embedding; a card that asks for more is not meant to be loaded.
 LARGEST_SIZE = 8192

@@ -14,9 +14,9 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from salt_monailabel.training import FitConfig, Progress
 
-from .errors import explained
-from .host import ModelHost
-from .learn import MODES, Learner, Wish
+from ..errors import explained
+from ..host import ModelHost
+from .learner import MODES, Learner, Wish
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from salt_monailabel.training.held_back import images_held_back
 from salt_monailabel.training.metrics import cl_dice, dice
 from salt_monailabel.versions import BASE
 
-from .datastore import FINAL, VesselDatastore
-from .host import ModelHost
-from .report import Case, Effort, render
+from ..datastore import FINAL, VesselDatastore
+from ..host import ModelHost
+from .rendering import Case, Effort, render
 
 # Held-back images that are segmented for the report: it is to be there in seconds.
 SEGMENTED = 8

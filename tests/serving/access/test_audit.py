@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from salt_monailabel.serving.audit import AuditLog, current_user
+from salt_monailabel.serving.access.audit import AuditLog, current_user
 
 
 @pytest.fixture

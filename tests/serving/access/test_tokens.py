@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from salt_monailabel.cli.tokens import app
-from salt_monailabel.serving.tokens import MOST_DAYS, Role, TokenError, TokenFile, default_path
+from salt_monailabel.serving.access.tokens import MOST_DAYS, Role, TokenError, TokenFile, default_path
 
 NOW = datetime.now(timezone.utc)
 
@@ -220,10 +220,19 @@ def test_the_tokens_lie_in_the_users_configuration() -> None:
     assert default_path().parts[-2:] == ("salt", "tokens.json")
 
 
-def test_reading_tokens_does_not_load_torch() -> None:
-    code = "import sys, salt_monailabel.serving.access, salt_monailabel.cli.tokens; sys.exit('torch' in sys.modules)"
-    # The command's package loads nothing heavy either.
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_neither_the_gate_nor_the_command_loads_torch(tmp_path: Path) -> None:
+    code = """
+import pathlib, sys
+import salt_monailabel.cli.tokens, salt_monailabel.serving.access.gate
+salt_monailabel.cli.tokens.default_path = lambda: pathlib.Path(sys.argv[1])
+for arguments in (["list"], ["add", "ann"], ["revoke", "ann"], ["revoke", "nobody"]):
+    salt_monailabel.cli.app(["tokens", *arguments], standalone_mode=False)
+sys.exit("torch" in sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "tokens.json")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "'nobody' has no token" in done.stdout
 
 
 @pytest.fixture
@@ -265,7 +274,7 @@ def test_the_command_makes_an_annotator_for_a_year_and_with_0_days_one_for_ever(
 
 
 def test_the_command_marks_what_has_expired(kept: TokenFile) -> None:
-    salt_tokens("add", "ann", "--days", "0.000001")
+    salt_tokens("add", "ann", "--days", "1e-9")
     assert "expired" in salt_tokens("list")
 
 

@@ -36,7 +36,7 @@ from salt_monailabel.training.held_back import (
 )
 from salt_monailabel.training.update import TOLERANCE, Lesson, choose, everything, shared
 
-from .host import ModelHost
+from ..host import ModelHost
 
 logger = logging.getLogger(__name__)
 

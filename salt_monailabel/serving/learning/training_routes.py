@@ -11,10 +11,10 @@ from anyio import to_thread
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import StreamingResponse
 
-from .app import SaltApp
-from .arguments import checked_params
-from .audit import current_user
-from .learn import Wish
+from ..access.arguments import checked_params
+from ..access.audit import current_user
+from ..app import SaltApp
+from .learner import Wish
 from .resident import ResidentTrainer, Task
 
 HEARTBEAT = 15.0

@@ -21,9 +21,9 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from salt_monailabel.serving.access import LARGEST_LOGIN, Access, came_from_here, is_loopback, role_needed
-from salt_monailabel.serving.audit import AuditLog, current_user
-from salt_monailabel.serving.tokens import Role, TokenFile
+from salt_monailabel.serving.access.audit import AuditLog, current_user
+from salt_monailabel.serving.access.gate import LARGEST_LOGIN, Access, came_from_here, is_loopback, role_needed
+from salt_monailabel.serving.access.tokens import Role, TokenFile
 
 HERE, ELSEWHERE = "http://localhost:8000", "http://192.168.1.7:8000"
 VIEWER, EVIL = "https://viewer.hospital.org", "http://evil.example:8000"

@@ -19,11 +19,11 @@ from typing import Any
 
 from salt_monailabel.versions import VersionStore
 
-from .options import Options
+from ..options import Options
 
 logger = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "salt_monailabel.serving.trainer")
+COMMAND = (sys.executable, "-m", "salt_monailabel.serving.learning.trainer")
 # A trainer that dies as soon as it starts is not started again at once, over and over.
 PAUSE_BETWEEN_STARTS = 5.0
 WAITING, RUNNING = "SUBMITTED", "RUNNING"

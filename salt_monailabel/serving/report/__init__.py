@@ -1,0 +1,1 @@
+"""The page that tells how the model has learned."""

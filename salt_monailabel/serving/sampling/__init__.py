@@ -1,0 +1,1 @@
+"""Which image is labelled next, and by whom."""
