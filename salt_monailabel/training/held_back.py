@@ -4,13 +4,14 @@ With at least `ENOUGH` labelled images these are a fifth of them, chosen by a ha
 that chooses none or all, about a fifth of the tiles of each image. An image or tile that is held back stays so,
 whatever else is labelled; but the first images to be held back were learned from before there were enough.
 
-Judging must not cost more where images are large: of an image that is held back one window is looked at.
+Judging must not cost more where images are large or many: of each image that is held back one window is looked at, the
+larger the fewer they are.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,11 +25,11 @@ from .samples import LabelledFrame
 ENOUGH = 4
 # Tiles along each side of an image, and how many of each image are held back.
 TILES, TILES_HELD_BACK = 4, 3
-# Side of the window an image that is held back is judged by, and what is seen around a tile, in pixels.
-WINDOW, MARGIN = 384, 32
+# Side of the window if one image alone judges, and what is seen around a tile, in pixels.
+WINDOW, MARGIN = 768, 32
 RULE_IMAGES = (
-    f"a window of {WINDOW} pixels in each of a fifth of the labelled images, by a hash of their names, at least "
-    f"{ENOUGH} being labelled"
+    f"a window in each of a fifth of the labelled images, by a hash of their names, at least {ENOUGH} being labelled; "
+    f"{WINDOW} x {WINDOW} pixels in all"
 )
 RULE_TILES = f"{TILES_HELD_BACK} of {TILES * TILES} tiles of each image, there being too few to hold images back"
 
@@ -74,13 +75,18 @@ class Question:
     magnify: float
 
 
-def window_of(frame: LabelledFrame) -> Question:
-    """Return the window of a frame that is held back: around one of its vessels, always the same."""
+def windows_of(frames: Sequence[LabelledFrame]) -> list[Question]:
+    """Return a window of each frame that is held back: around one of its vessels, always the same."""
+    side = round(WINDOW / max(1, len(frames)) ** 0.5)
+    return [_window(frame, side) for frame in frames]
+
+
+def _window(frame: LabelledFrame, side: int) -> Question:
     rows, columns = frame.labels.shape
     vessels = np.argwhere(frame.labels > 0)
     y, x = vessels[_hash(frame.name) % len(vessels)]
-    top, left = (max(0, min(int(at) - WINDOW // 2, length - WINDOW)) for at, length in ((y, rows), (x, columns)))
-    return _part(frame, np.ones((rows, columns), bool), top, left, top + WINDOW, left + WINDOW)
+    top, left = (max(0, min(int(at) - side // 2, length - side)) for at, length in ((y, rows), (x, columns)))
+    return _part(frame, np.ones((rows, columns), bool), top, left, top + side, left + side)
 
 
 def questions_of_tiles(frame: LabelledFrame) -> list[Question]:

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from salt_monailabel.adapters import Adapter
 
 from .held_back import images_held_back
 from .samples import LabelledFrame
@@ -14,6 +18,8 @@ from .samples import LabelledFrame
 NEWEST, REPLAYED, JUDGING = 16, 8, 4
 # Dice by which an update may be worse on what is held back and still be put in use; not measured yet.
 TOLERANCE = 0.002
+# Dice by which the whole of an update must be better than half of it to be taken.
+CLEARLY = 0.01
 
 
 @dataclass(frozen=True)
@@ -65,3 +71,19 @@ def shared(newest: Sequence[LabelledFrame], replayed: Sequence[LabelledFrame]) -
     """Return all frames, so that half of the crops are drawn from the newest labels and half from the others."""
     halves = ((frames, 1 / len(frames)) for frames in (newest, replayed) if frames)
     return [replace(frame, share=share) for frames, share in halves for frame in frames]
+
+
+def values(adapter: Adapter) -> list[Tensor]:
+    """Return a copy of the trained parameters."""
+    return [parameter.detach().clone() for _, parameter in adapter.parameters()]
+
+
+@torch.no_grad()
+def move(adapter: Adapter, start: Sequence[Tensor], end: Sequence[Tensor], share: float = 1.0) -> None:
+    """Set the trained parameters to a share of the way from `start` to `end`.
+
+    Half of the way is a mean of two versions: what a few steps on a few images do at random weighs half, and most of
+    what they teach remains (Wortsman et al. 2022, robust fine-tuning).
+    """
+    for (_, parameter), first, last in zip(adapter.parameters(), start, end, strict=True):
+        parameter.copy_(torch.lerp(first, last, share))

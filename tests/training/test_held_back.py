@@ -20,7 +20,7 @@ from salt_monailabel.training.held_back import (
     questions_of_tiles,
     score_held_back,
     tiles_held_back,
-    window_of,
+    windows_of,
     without,
 )
 from salt_monailabel.training.samples import Augmentation, CropSampler
@@ -107,30 +107,24 @@ def test_only_what_is_held_back_is_scored(tiny_sam: VesselSam, monkeypatch: pyte
     assert score_held_back(predictor, [Question(whole.rgb, whole.labels, ~counts, 1.0)]).dice == 0
 
 
-@given(st.integers(8, 900), st.integers(8, 900), st.integers(0, 2**32 - 1))
-def test_a_window_is_small_has_a_vessel_and_stays_the_same(rows: int, columns: int, seed: int) -> None:
+@given(st.integers(8, 900), st.integers(8, 900), st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_a_window_has_a_vessel_stays_the_same_and_is_smaller_the_more_there_are(
+    rows: int, columns: int, seed: int, count: int
+) -> None:
     labels = np.zeros((rows, columns), np.uint8)
     y, x = seed % rows, seed % columns
     labels[y, x] = 1
     whole = LabelledFrame(np.zeros((rows, columns, 3), np.float32), labels, "a")
-    window = window_of(whole)
-    assert window.labels.shape == window.counts.shape == (min(rows, WINDOW), min(columns, WINDOW))
-    assert window.labels.any()
-    assert np.array_equal(window.labels, window_of(whole).labels)
-
-
-@given(st.integers(8, 200), st.integers(8, 200), st.text(max_size=5))
-def test_the_questions_ask_for_exactly_the_tiles_held_back(rows: int, columns: int, name: str) -> None:
-    labels = (np.random.default_rng(rows).random((rows, columns)) < 0.1).astype(np.uint8)
-    rgb = np.random.default_rng(columns).random((rows, columns, 3)).astype(np.float32)
-    whole = LabelledFrame(rgb, labels, name)
-    held_back = tiles_held_back(whole)
-    questions = questions_of_tiles(whole)
-    assert sum(int(question.counts.sum()) for question in questions) == held_back.sum()
-    asked = np.concatenate([question.rgb[question.counts] for question in questions] or [rgb[:0, 0]])
-    assert sorted(map(tuple, asked)) == sorted(map(tuple, rgb[held_back]))
+    windows = windows_of([whole] * count)
+    assert len(windows) == count
+    side = round(WINDOW / count**0.5)
+    for window in windows:
+        assert window.labels.shape == window.counts.shape == (min(rows, side), min(columns, side))
+        assert window.labels.any()
+        assert np.array_equal(window.labels, windows[0].labels)
+    assert sum(window.labels.size for window in windows) <= 1.01 * WINDOW**2
 
 
 def test_a_part_is_judged_at_the_magnification_of_the_whole() -> None:
     large = frame(rows=1000, columns=1200)
-    assert window_of(large).magnify == questions_of_tiles(large)[0].magnify == magnification((1000, 1200)) == 1
+    assert windows_of([large])[0].magnify == questions_of_tiles(large)[0].magnify == magnification((1000, 1200)) == 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from salt_monailabel.adapters import AdapterConfig, attach
+from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame
 from salt_monailabel.training.held_back import images_held_back
-from salt_monailabel.training.update import JUDGING, NEWEST, REPLAYED, choose, shared
+from salt_monailabel.training.update import JUDGING, NEWEST, REPLAYED, choose, move, shared, values
 
 TIMES = st.dictionaries(st.text(min_size=1, max_size=6), st.integers(1, 1000), min_size=1, max_size=60)
 
@@ -53,6 +58,21 @@ def test_new_labels_do_not_judge_while_there_are_others_to(times: dict[str, int]
     tried = [name for name in judges if times[name] <= until]
     assert set(judging) <= set(tried or judges)
     assert len(judging) == min(JUDGING, len(tried or judges))
+
+
+def test_half_of_an_update_lies_in_the_middle_and_the_whole_is_got_back_to_the_bit(tiny_sam: VesselSam) -> None:
+    adapter = attach(deepcopy(tiny_sam), AdapterConfig(targets={}))
+    start = values(adapter)
+    with torch.no_grad():
+        for _, parameter in adapter.parameters():
+            parameter += torch.rand_like(parameter)
+    end = values(adapter)
+    move(adapter, start, end, 0.5)
+    for half, first, last in zip(values(adapter), start, end, strict=True):
+        torch.testing.assert_close(half, (first + last) / 2)
+    for share, place in ((1.0, end), (0.0, start)):
+        move(adapter, start, end, share)
+        assert all(torch.equal(now, then) for now, then in zip(values(adapter), place, strict=True))
 
 
 @pytest.mark.parametrize(("newest", "replayed"), [(1, 8), (3, 3), (2, 0)])

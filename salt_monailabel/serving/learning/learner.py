@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from fastapi import HTTPException
+from torch import Tensor
 from torch.nn import utils
 
 from salt_monailabel.adapters import Adapter
@@ -31,10 +32,10 @@ from salt_monailabel.training.held_back import (
     questions_of_tiles,
     score_held_back,
     tiles_held_back,
-    window_of,
+    windows_of,
     without,
 )
-from salt_monailabel.training.update import TOLERANCE, Lesson, choose, everything, shared
+from salt_monailabel.training.update import CLEARLY, TOLERANCE, Lesson, choose, everything, move, shared, values
 
 from ..host import ModelHost
 
@@ -154,13 +155,14 @@ class Learner:
         judging = time.perf_counter() - asked
         budget = wish.seconds or self.host.options.budget(images, wish.mode, device.type)
         if wish.mode == "update" and not wish.seconds:
-            # The whole of an update has a time, not its steps alone; judging comes once more.
-            budget = max(budget / 3, budget - (time.perf_counter() - started) - judging)
+            # The whole of an update has a time, not its steps alone; judging comes twice more.
+            budget = max(budget / 3, budget - (time.perf_counter() - started) - 2 * judging)
         config = FitConfig(seconds=budget, learning_rate=wish.learning_rate)
         # What is learned in part is no version: the next one must not start from it.
         self._ready = None
+        start = values(adapter)
         history = fit(adapter, shared(newest, replayed), config, on_step=on_step)
-        after = self._judge(adapter, exam)
+        after, share = self._settle(adapter, start, exam) if wish.mode == "update" else (self._judge(adapter, exam), 1)
         promoted = after.dice >= before.dice - TOLERANCE
         final = history[-max(1, len(history) // 10) :]
         result = {
@@ -179,6 +181,7 @@ class Learner:
                 "before": asdict(before),
                 "after": asdict(after),
             },
+            "share_of_the_way": share,
             "promoted": promoted,
         }
         learned = sorted(lesson.newest + lesson.replayed)
@@ -204,6 +207,18 @@ class Learner:
             return self._ready[1]
         return self.host.trainable(version)
 
+    def _settle(
+        self, adapter: Adapter, start: Sequence[Tensor], exam: Sequence[Question]
+    ) -> tuple[HeldBackScore, float]:
+        """Go back half of the way to `start`, unless the whole is clearly better; return the score and the share."""
+        whole, end = self._judge(adapter, exam), values(adapter)
+        move(adapter, start, end, 0.5)
+        half = self._judge(adapter, exam)
+        if whole.dice <= half.dice + CLEARLY:
+            return half, 0.5
+        move(adapter, start, end)
+        return whole, 1.0
+
     def _judge(self, adapter: Adapter, exam: Sequence[Question]) -> HeldBackScore:
         model = adapter.model
         assert isinstance(model, VesselSam)
@@ -220,7 +235,7 @@ def _prepare(
     if not newest + replayed:
         raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
     if not few:
-        return newest, replayed, [window_of(frame) for frame in judging]
+        return newest, replayed, windows_of(judging)
     kept = [[without(frame, tiles_held_back(frame)) for frame in frames] for frames in (newest, replayed)]
     return kept[0], kept[1], [question for frame in judging for question in questions_of_tiles(frame)]
 

@@ -56,6 +56,14 @@ def copy(lesson: Lesson, tmp_path: Path) -> Path:
     return shutil.copytree(lesson.studies, tmp_path / "studies")
 
 
+def judged(monkeypatch: pytest.MonkeyPatch, *dice: float) -> None:
+    """Have what is held back scored as this, in this order."""
+    scores = iter([HeldBackScore(score, 0.8) for score in dice])
+    monkeypatch.setattr(
+        "salt_monailabel.serving.learning.learner.score_held_back", lambda predictor, exam: next(scores)
+    )
+
+
 def damage(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -183,12 +191,7 @@ def test_the_card_says_what_was_learned_from_and_what_judged_it(lesson: Lesson) 
 def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_use(
     copy: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter(
-        [HeldBackScore(0.80, 0.8), HeldBackScore(0.79, 0.8), HeldBackScore(0.80, 0.8), HeldBackScore(0.81, 0)]
-    )
-    monkeypatch.setattr(
-        "salt_monailabel.serving.learning.learner.score_held_back", lambda predictor, exam: next(scores)
-    )
+    judged(monkeypatch, 0.80, 0.79, 0.79, 0.80, 0.79, 0.81)
     store = VersionStore(copy / "adapters")
     with serving(copy) as viewer:
         worse = viewer.train(seconds=0.1).json()
@@ -197,6 +200,16 @@ def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_us
         better = viewer.train(seconds=0.1).json()
         assert (better["version"], better["promoted"], store.current()) == ("0003", True, "0003")
     assert [store.card(name)["parent"] for name in ("0002", "0003")] == ["0001", "0001"]
+
+
+@pytest.mark.parametrize(("whole", "half", "share", "after"), [(0.83, 0.81, 1, 0.83), (0.82, 0.815, 0.5, 0.815)])
+def test_half_of_an_update_is_taken_unless_the_whole_is_clearly_better(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, whole: float, half: float, share: float, after: float
+) -> None:
+    judged(monkeypatch, 0.80, whole, half)
+    with serving(copy) as viewer:
+        stats = viewer.train(seconds=0.1).json()
+    assert (stats["promoted"], stats["share_of_the_way"], stats["held_back"]["after"]["dice"]) == (True, share, after)
 
 
 def test_with_enough_labels_whole_images_are_held_back(tmp_path: Path) -> None:
