@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -37,6 +36,7 @@ from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.serving.sampling.scores import Entry
 from salt_monailabel.serving.sampling.strategies import choose, choose_foreground
 from salt_monailabel.training import FitConfig, LabelledFrame, evaluate, fit, mean_score, read_cases, read_labelled
+from salt_monailabel.whole_files import written_whole
 
 RESULTS = Path(__file__).parent / "results" / "active_learning.json"
 STRATEGIES = ("uncertain", "random_foreground", "random")
@@ -171,9 +171,8 @@ def _needed(rows: Sequence[Mapping[str, Any]], strategy: str, seed: int, measure
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_suffix(".partial")
-    partial_file.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-    os.replace(partial_file, path)
+    with written_whole(path) as file:
+        file.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 if __name__ == "__main__":

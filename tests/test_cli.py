@@ -23,6 +23,7 @@ from salt_monailabel.imaging import synthesize
 from salt_monailabel.imaging.synthetic import STYLES
 from salt_monailabel.training import TrainingError
 from salt_monailabel.training.pretrain import PretrainConfig
+from salt_monailabel.whole_files import PARTIAL
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
 SIZE = 128
@@ -237,9 +238,16 @@ def test_a_contact_sheet_shows_real_images_above_drawn_ones(dataset: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("real", "reason"),
-    [("mri={}", "unknown style 'mri'"), ("fundus={}/none", "there is no image in"), ("fundus", "STYLE=FOLDER")],
+    [
+        ("mri={}", "unknown style 'mri'"),
+        ("fundus={}", "there is no image in"),
+        ("fundus={}/none", "there is no image in"),
+        ("fundus", "STYLE=FOLDER"),
+    ],
 )
 def test_a_contact_sheet_says_what_it_cannot_show(tmp_path: Path, real: str, reason: str) -> None:
+    # What a killed process left of an image is none.
+    (tmp_path / f"{PARTIAL}0-image.png").touch()
     result = salt("sheet", tmp_path / "sheet.png", "--real", real.format(tmp_path))
     assert result.exit_code != 0
     assert reason in " ".join(result.output.split())

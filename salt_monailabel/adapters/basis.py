@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from salt_monailabel.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -117,14 +117,9 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    partial = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-        os.close(handle)
-        save_file(tensors, partial)
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            save_file(tensors, partial)
     except (OSError, SafetensorError) as error:
         logger.warning("the basis is not cached in %s (%s); it will be computed again next time", path, error)
-        if partial:
-            Path(partial).unlink(missing_ok=True)

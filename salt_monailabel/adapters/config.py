@@ -33,7 +33,7 @@ class AdapterConfig:
         parameters.
     ranks : mapping of family to int or float
         SALT's r: how many of the largest singular values of each weight are scaled and shifted. A float is a share of
-        all p of them. The paper used 760 / 50 / 250 on ViT-B.
+        all p of them. The paper used 760 / 50 / 250 on ViT-B; fewer leave more of the weight to the low-rank update.
     lora_rank : int
         Rank l of SALT's update of the remaining singular values, and of LoRA.
     relu : {"diagonal", "elementwise"}
@@ -46,7 +46,7 @@ class AdapterConfig:
     """
 
     method: Method = "salt"
-    ranks: Mapping[str, int | float] = field(default_factory=lambda: {"attention": 0.5, "mlp": 0.5, "neck": 0.5})
+    ranks: Mapping[str, int | float] = field(default_factory=lambda: {"attention": 0.1, "mlp": 0.1, "neck": 0.1})
     lora_rank: int = 16
     relu: Relu = "diagonal"
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(TARGETS))

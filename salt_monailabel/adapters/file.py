@@ -8,8 +8,6 @@ The tensors are the trained parameters under their names in the model and, for m
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from salt_monailabel.whole_files import written_whole
+
 from .adapter import Adapter, attach
 from .basis import SKETCH_TOLERANCE, sketch
 from .config import AdapterConfig
 
 FORMAT = "salt-adapter/1"
 SKETCH = "basis.sketch"
-# Temporary files are private; a server of another user must be able to read the finished one.
-READABLE = 0o644
 
 
 class AdapterError(ValueError):
@@ -168,16 +166,11 @@ def _sketches(adapter: Adapter) -> Tensor:
 
 def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
     try:
-        save_file(tensors, partial, metadata={"card": json.dumps(card)})
-        os.chmod(partial, READABLE)
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            save_file(tensors, partial, metadata={"card": json.dumps(card)})
     except SafetensorError as error:
         raise OSError(f"the adapter could not be written to {path}: {error}; is the disk full?") from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -125,7 +125,7 @@ def train(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     labels: Annotated[str, typer.Option(help="Names of the mask's values from 1, comma-separated.")] = "vessel",
     method: Annotated[str, typer.Option(help="salt, lora, ssam, bias or full.")] = "salt",
-    rank: Annotated[float, typer.Option(help="SALT's r as a share of all singular values.")] = 0.5,
+    rank: Annotated[float, typer.Option(help="SALT's r as a share of all singular values.")] = 0.1,
     lora_rank: Annotated[int, typer.Option(help="Rank of the low-rank update.")] = 16,
     seconds: Annotated[float, typer.Option(min=1, help="Time to train.")] = 240.0,
     learning_rate: Annotated[float, typer.Option(help="AdamW's learning rate.")] = 1e-3,

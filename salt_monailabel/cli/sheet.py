@@ -10,6 +10,7 @@ from PIL import Image
 
 from salt_monailabel.imaging import EXTENSIONS, ImageError, extension_of, overlay, read_study, synthesize, to_rgb
 from salt_monailabel.imaging.synthetic import STYLES
+from salt_monailabel.whole_files import PARTIAL
 
 CELL = 320
 GAP = 6
@@ -55,7 +56,8 @@ def contact_sheet(out: Path, real: Mapping[str, Path], columns: int, seed: int) 
 
 
 def _images(folder: Path, count: int) -> list[Path]:
-    found = sorted(path for path in folder.iterdir() if extension_of(path) in EXTENSIONS) if folder.is_dir() else []
+    paths = folder.iterdir() if folder.is_dir() else ()
+    found = sorted(path for path in paths if extension_of(path) in EXTENSIONS and not path.name.startswith(PARTIAL))
     if not found:
         raise ImageError(f"there is no image in {folder}; give a folder of {', '.join(sorted(EXTENSIONS))}")
     return [found[i] for i in np.unique(np.linspace(0, len(found) - 1, count).astype(int))]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,8 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 from PIL import Image, UnidentifiedImageError
+
+from salt_monailabel.whole_files import written_whole
 
 from .header import ImageError, check_nifti, check_size, reader_of
 
@@ -96,7 +96,7 @@ def read_mask(path: str | Path, study: Study) -> np.ndarray:
     return frames.astype(np.uint8)
 
 
-def write_mask(mask: np.ndarray, study: Study, path: str | Path) -> None:
+def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool = True) -> None:
     """Write a label map with exactly the study's size, spacing, origin and direction, atomically.
 
     PNG, TIFF and BMP have no place for origin and direction; NRRD and NIfTI keep all.
@@ -107,6 +107,8 @@ def write_mask(mask: np.ndarray, study: Study, path: str | Path) -> None:
     study : Study
     path : path
         Its extension selects the format.
+    durable : bool
+        Whether to wait until the disk has it, as for a label; an answer can be asked for again.
 
     Raises
     ------
@@ -124,19 +126,14 @@ def write_mask(mask: np.ndarray, study: Study, path: str | Path) -> None:
         raise ImageError(f"a mask of this image cannot be written as '{extension}'; use .nrrd or .nii.gz")
     image = sitk.GetImageFromArray(mask[0].astype(np.uint8) if flat else mask.astype(np.uint8))
     image.CopyInformation(study.reference)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=extension)
-    os.close(handle)
     try:
-        sitk.WriteImage(image, partial, useCompression=True)
-        # Most writers say nothing of a full disk.
-        if not np.array_equal(_as_frames(sitk.ReadImage(partial), path).max(axis=-1), mask):
-            raise RuntimeError("what was written reads back otherwise")
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
+        with written_whole(path, durable=durable) as partial:
+            sitk.WriteImage(image, str(partial), useCompression=True)
+            # Most writers say nothing of a full disk.
+            if not np.array_equal(_as_frames(sitk.ReadImage(str(partial)), path).max(axis=-1), mask):
+                raise RuntimeError("what was written reads back otherwise")
     except RuntimeError as error:
         raise OSError(f"the mask could not be written to {path}; is the disk full?") from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 def extension_of(path: str | Path) -> str:

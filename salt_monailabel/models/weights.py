@@ -16,6 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from salt_monailabel.whole_files import written_whole
+
 CHUNK = 1 << 20
 
 
@@ -38,19 +40,16 @@ def fetch(url: str, sha256: str) -> Path:
     """
     path = weights_folder() / url.rsplit("/", 1)[-1]
     if not path.exists():
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _download(url, partial)
-            verify(partial, sha256)
-            os.replace(partial, path)
+            with written_whole(path) as partial:
+                _download(url, partial)
+                verify(partial, sha256)
         except (OSError, http.client.HTTPException) as error:
             raise WeightsError(
                 f"{path.name} could not be downloaded ({error}). Offline: fetch {url} on another computer and place "
                 f"it at {path}, or name its place in the option `weights`"
             ) from error
-        finally:
-            partial.unlink(missing_ok=True)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 import time
@@ -19,6 +18,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 
 from salt_monailabel.imaging import EXTENSIONS, ImageError, Study, read_mask, read_study, write_mask
 from salt_monailabel.training import check_label
+from salt_monailabel.whole_files import PARTIAL, written_whole
 
 from .access.arguments import checked_name
 from .errors import explained
@@ -71,7 +71,8 @@ class VesselDatastore(LocalDatastore):
             with self._guard:
                 known, before = self._datastore.objects.get(image_id), self.get_image_uri(image_id)
                 target = Path(self._datastore.image_path()) / f"{image_id}{extension}"
-                _copy(image_filename, target)
+                with written_whole(target) as partial:
+                    shutil.copyfile(image_filename, partial)
                 info |= {"ts": int(time.time()), "name": target.name}
                 labels = known.labels if known else {}
                 image = DataModel(info=info, ext=extension)
@@ -172,17 +173,17 @@ class VesselDatastore(LocalDatastore):
         with self._guard:
             super()._reconcile_datastore()
 
+    def _list_files(self, path: str, patterns: Sequence[str]) -> dict[str, str]:
+        found = super()._list_files(path, patterns)
+        return {name: file for name, file in found.items() if not name.startswith(PARTIAL)}
+
     def _update_datastore_file(self, lock: bool = True) -> None:
         with self._guard:
             text = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
             target = Path(self._datastore_config_path)
             self._ignore_event_config = True
-            partial = _partial(target)
-            try:
+            with written_whole(target) as partial:
                 partial.write_text(text)
-                os.replace(partial, target)
-            finally:
-                partial.unlink(missing_ok=True)
             self._config_ts = target.stat().st_mtime
 
     def _study(self, image_id: str) -> Study:
@@ -243,17 +244,3 @@ def _noted(info: dict[str, Any] | None) -> dict[str, Any]:
     if not isinstance(kept.get("strategy", {}), dict):
         raise HTTPException(400, "'strategy' in an info is an object: strategies note there when they chose an image")
     return kept
-
-
-def _copy(source: str, target: Path) -> None:
-    partial = _partial(target)
-    try:
-        shutil.copyfile(source, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _partial(target: Path) -> Path:
-    # Of no extension an image has, so that what a killed process leaves is never listed.
-    return target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")

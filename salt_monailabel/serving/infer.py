@@ -52,7 +52,7 @@ class _SaltTask(InferTask):
             with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
                 result = file.name
             try:
-                write_mask(mask, study, result)
+                write_mask(mask, study, result, durable=False)
             except (ImageError, OSError):
                 Path(result).unlink(missing_ok=True)
                 raise

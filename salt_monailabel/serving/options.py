@@ -54,7 +54,7 @@ class Options:
     weights: str = ""
     labels: tuple[str, ...] = ("vessel",)
     method: str = "salt"
-    rank: float = 0.5
+    rank: float = 0.1
     lora_rank: int = 16
     input_size: int = 0
     device: str = "auto"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader
 from salt_monailabel.models import Prompts, VesselSam, load_base
 from salt_monailabel.models.precision import autocast
 from salt_monailabel.models.weights import read_safetensors
+from salt_monailabel.whole_files import written_whole
 
 from .drawn import DrawnVessels
 from .fit import TrainingError
@@ -253,14 +253,10 @@ def _save(
     path: Path, model: VesselSam, optimizers: Sequence[Optimizer], config: PretrainConfig, step: int, seconds: float
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     states = [optimizer.state_dict() for optimizer in optimizers]
     state = {"model": model.state_dict(), "optimizers": states, "config": asdict(config)}
-    try:
+    with written_whole(path) as partial:
         torch.save(state | {"step": step, "seconds": seconds}, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _resume(path: Path, model: VesselSam, optimizers: Sequence[Optimizer], config: PretrainConfig) -> tuple[int, float]:
@@ -287,9 +283,7 @@ def export(checkpoint: Path, path: Path, card: dict[str, Any]) -> dict[str, Any]
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     card = {**card, "config": state["config"], "steps": state["step"], "seconds": round(state["seconds"])}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file({n: t.half().contiguous() for n, t in state["model"].items()}, partial, {"card": json.dumps(card)})
-    os.chmod(partial, 0o644)
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        save_file({n: t.half().contiguous() for n, t in state["model"].items()}, partial, {"card": json.dumps(card)})
     path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     return card

@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from salt_monailabel.adapters import Adapter, copy, read_card, save
+from salt_monailabel.whole_files import written_whole
 
 BASE = "base"
 ADAPTER, CARD, CURRENT = "adapter.safetensors", "card.json", "current"
@@ -90,12 +91,8 @@ class VersionStore:
         """Put a version in use, or the base; raises `VersionError` if it is not there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = BASE if name is None else self._known(name)
-        partial = self.folder / f".{CURRENT}.{os.getpid()}"
-        try:
-            _write_through(partial, f"{text}\n")
-            os.replace(partial, self.folder / CURRENT)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(self.folder / CURRENT) as partial:
+            partial.write_text(f"{text}\n", encoding="utf-8")
 
     def roll_back(self) -> str | None:
         """Put the parent of the version in use back in use and return its name; None for the base.
@@ -116,12 +113,8 @@ class VersionStore:
         """Copy the adapter file of a version to `target`, atomically."""
         source = self.path(self._known(name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        try:
+        with written_whole(target) as partial:
             shutil.copyfile(source, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def take_in(self, source: Path) -> str:
         """Add an adapter file from elsewhere as a new version and return its name.
@@ -146,7 +139,8 @@ class VersionStore:
             try:
                 partial.mkdir()
                 whole = write(partial / ADAPTER, {"version": name, "parent": parent})
-                _write_through(partial / CARD, json.dumps(whole, indent=1) + "\n")
+                with written_whole(partial / CARD) as card:
+                    card.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
                 os.rename(partial, self.folder / name)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -156,11 +150,3 @@ class VersionStore:
         if name not in (known := self.versions()):
             raise VersionError(f"there is no version '{name}' in {self.folder}; it has {', '.join(known) or 'none'}")
         return name
-
-
-def _write_through(path: Path, text: str) -> None:
-    """Write a file and wait until the disk has it, so that a rename never shows an empty one after a power cut."""
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

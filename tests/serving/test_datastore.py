@@ -10,6 +10,8 @@ import pytest
 import SimpleITK as sitk
 
 from salt_monailabel.imaging import read_mask, read_study
+from salt_monailabel.serving.datastore import VesselDatastore
+from salt_monailabel.whole_files import PARTIAL
 
 from .viewer import Viewer, drawing, geometry, nrrd, one_slice, png, read, serving
 
@@ -123,6 +125,16 @@ def test_sending_an_image_again_keeps_its_label(viewer: Viewer, studies: Path) -
         assert viewer.status() == {"total": 1, "completed": 1, "label_tags": {"final": 1}}
     # Two files of one name would be one image to the datastore, and no one knows which.
     assert [path.name for path in studies.glob("one.*")] == ["one.nrrd"]
+
+
+def test_what_a_killed_process_left_is_neither_an_image_nor_a_label(viewer: Viewer, studies: Path) -> None:
+    left, labels = f"{PARTIAL}0-one", studies / "labels" / "final"
+    (studies / f"{left}.png").write_bytes((studies / "one.png").read_bytes())
+    for name in (f"{left}.nrrd", "one.nrrd"):
+        (labels / name).write_bytes(one_slice(VESSELS)[1])
+    store = VesselDatastore(str(studies), ("artery", "vein"), auto_reload=False)
+    assert store.list_images() == ["one"]
+    assert store.status() == {"total": 1, "completed": 1, "label_tags": {"final": 1}}
 
 
 @pytest.mark.parametrize("strategy", ["random", "first"])

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -19,6 +18,8 @@ from typing import Any
 
 import platformdirs
 from filelock import FileLock
+
+from salt_monailabel.whole_files import written_whole
 
 from .audit import LOCAL, UNKNOWN
 
@@ -189,15 +190,8 @@ class TokenFile:
     def _write(self, holders: Sequence[Holder]) -> None:
         entries = {holder.name: _entry(holder) for holder in holders}
         # Such a file is its owner's alone from the moment it exists.
-        descriptor, partial = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps(entries, indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.path)
-        finally:
-            Path(partial).unlink(missing_ok=True)
+        with written_whole(self.path, mode=0o600) as partial:
+            partial.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:

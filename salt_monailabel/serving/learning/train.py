@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from salt_monailabel.training import FitConfig, Progress
+from salt_monailabel.whole_files import written_whole
 
 from ..errors import explained
 from ..host import ModelHost
@@ -106,11 +106,10 @@ class Reporter:
     def _write(self) -> None:
         total = int(time.time() - self.started)
         self.stats["total_time"] = f"{total // 3600}:{total // 60 % 60:02d}:{total % 60:02d}"
-        partial = self.path.with_suffix(".partial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(self.stats, indent=1))
-            os.replace(partial, self.path)
+            with written_whole(self.path, durable=False) as partial:
+                partial.write_text(json.dumps(self.stats, indent=1))
         except OSError as error:
             # Progress that cannot be shown is no reason to lose what is being learned.
             logger.warning("the progress could not be written to %s: %s", self.path, error)

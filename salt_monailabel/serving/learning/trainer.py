@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 # Clicks go first, but learning goes on: no step waits longer than this.
 LONGEST_WAIT = 1.0
-NICENESS = 10
+NICENESS = 5
 
 
 class Trainer:

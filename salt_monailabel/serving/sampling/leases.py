@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from salt_monailabel.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +94,11 @@ class Leases:
             return {}
 
     def _write(self) -> None:
-        partial = self.path.with_suffix(".partial")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps({image: asdict(lease) for image, lease in self._leases.items()}, indent=1))
-            os.replace(partial, self.path)
+            text = json.dumps({image: asdict(lease) for image, lease in self._leases.items()}, indent=1)
+            with written_whole(self.path, durable=False) as partial:
+                partial.write_text(text)
         except OSError as error:
             # They hold as long as the server runs; a full disk is no reason to hand out nothing.
             logger.warning("leases could not be written to %s: %s", self.path, error)
