@@ -48,6 +48,8 @@ class ModelHost:
         self.turns = Turns()
         self._loading = threading.Lock()
         self._loaded: tuple[str, Predictor] | None = None
+        self._ahead = threading.Lock()
+        self._next = ""
         self._cached = threading.Lock()
         self._embedded: OrderedDict[tuple[object, ...], Embedded] = OrderedDict()
 
@@ -115,7 +117,11 @@ class ModelHost:
         threading.Thread(target=self._load_ahead, name="follow", daemon=True).start()
 
     def look_ahead(self, image: str) -> None:
-        """Embed the image at a path in the background, and segment it: its user is about to ask for it."""
+        """Embed the image at a path in the background, and segment it: its user is about to ask for it.
+
+        Images that were to be looked at before, and still wait, are not: they would keep everybody waiting.
+        """
+        self._next = image
         threading.Thread(target=self._embed_ahead, args=(image,), name="look-ahead", daemon=True).start()
 
     def _load_ahead(self) -> None:
@@ -126,9 +132,12 @@ class ModelHost:
 
     def _embed_ahead(self, image: str) -> None:
         try:
-            predictor, version = self.predictor()
-            frame = self.studies.read(image).pixels[0]
-            self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame)))
+            with self._ahead:
+                if image != self._next:
+                    return
+                predictor, version = self.predictor()
+                frame = self.studies.read(image).pixels[0]
+                self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame)))
         except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
             logger.warning("the next image cannot be looked at ahead: %s", error)
 

@@ -19,7 +19,7 @@ NEWEST, REPLAYED, JUDGING = 16, 8, 4
 # Dice by which an update may be worse on what is held back and still be put in use; not measured yet.
 TOLERANCE = 0.002
 # Dice by which the whole of an update must be better than half of it to be taken.
-CLEARLY = 0.01
+CLEARLY = 0.005
 
 
 @dataclass(frozen=True)

@@ -128,15 +128,35 @@ def test_a_version_put_in_use_is_followed_and_requests_keep_theirs(
     assert host.embedded(*before, noise(1)).shape == (40, 40)
 
 
-def test_the_next_image_is_looked_at_ahead(host: ModelHost, embedded: list[np.ndarray], tmp_path: Path) -> None:
-    path = tmp_path / "next.nrrd"
-    sitk.WriteImage(sitk.GetImageFromArray(noise(3), isVector=True), str(path))
-    host.look_ahead(str(path))
+def kept_ahead(path: Path, seed: int) -> str:
+    sitk.WriteImage(sitk.GetImageFromArray(noise(seed), isVector=True), str(path))
+    return str(path)
+
+
+def wait_ahead() -> None:
     for thread in threading.enumerate():
         if thread.name == "look-ahead":
             thread.join()
+
+
+def test_the_next_image_is_looked_at_ahead(host: ModelHost, embedded: list[np.ndarray], tmp_path: Path) -> None:
+    host.look_ahead(kept_ahead(tmp_path / "next.nrrd", 3))
+    wait_ahead()
     assert len(embedded) == 1
     predictor, version = host.predictor()
     kept = host.embedded(predictor, version, noise(3))
     assert "vessel" in kept.automatic
     assert len(embedded) == 1
+
+
+def test_of_many_images_handed_out_at_once_the_last_is_looked_at(
+    host: ModelHost, embedded: list[np.ndarray], tmp_path: Path
+) -> None:
+    paths = [kept_ahead(tmp_path / f"{seed}.nrrd", seed) for seed in range(6)]
+    with host.turns.take():
+        for path in paths:
+            host.look_ahead(path)
+    wait_ahead()
+    # The first had begun to wait for its turn.
+    assert len(embedded) <= 2
+    np.testing.assert_array_equal(embedded[-1], noise(5))
