@@ -25,7 +25,8 @@ import numpy as np
 
 from salt_monailabel.imaging import read_mask, read_study, write_mask
 from salt_monailabel.serving.host import ModelHost
-from salt_monailabel.serving.learning.learner import Learner, Wish
+from salt_monailabel.serving.learning.learner import Learner
+from salt_monailabel.serving.learning.wish import Wish
 from salt_monailabel.serving.options import Options
 from salt_monailabel.training import evaluate, mean_score, read_cases
 from salt_monailabel.versions import VersionStore

@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 Method = Literal["salt", "lora", "ssam", "bias", "full"]
 Relu = Literal["diagonal", "elementwise"]
 
+# More than any weight of a SAM has singular values; a file that asks for it would fill the memory.
+LARGEST_RANK = 4096
 TARGETS: Mapping[str, tuple[str, ...]] = {
     "attention": ("image_encoder.blocks.*.attn.qkv", "image_encoder.blocks.*.attn.proj"),
     "mlp": ("image_encoder.blocks.*.mlp.lin1", "image_encoder.blocks.*.mlp.lin2"),
@@ -57,8 +59,8 @@ class AdapterConfig:
             raise ValueError(f"unknown adapter method '{self.method}'; one of {', '.join(get_args(Method))}")
         if self.relu not in get_args(Relu):
             raise ValueError(f"unknown relu '{self.relu}'; one of {', '.join(get_args(Relu))}")
-        if self.lora_rank < 1:
-            raise ValueError(f"lora_rank must be at least 1; got {self.lora_rank}")
+        if not 1 <= self.lora_rank <= LARGEST_RANK:
+            raise ValueError(f"lora_rank must be from 1 to {LARGEST_RANK}; got {self.lora_rank}")
         if missing := set(self.targets) - set(self.ranks):
             raise ValueError(f"no rank is given for the families {', '.join(sorted(missing))}")
 

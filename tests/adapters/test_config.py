@@ -38,7 +38,8 @@ def test_a_configuration_survives_json(config: AdapterConfig) -> None:
         ({"method": "dora"}, "unknown adapter method 'dora'; one of salt, lora, ssam, bias, full"),
         ({"relu": "gelu"}, "unknown relu 'gelu'; one of diagonal, elementwise"),
         ({"rank": 3}, "unknown adapter settings: rank"),
-        ({"lora_rank": 0}, "lora_rank must be at least 1; got 0"),
+        ({"lora_rank": 0}, "lora_rank must be from 1 to 4096; got 0"),
+        ({"lora_rank": 10**9}, "lora_rank must be from 1 to 4096; got 1000000000"),
         ({"targets": {"fpn": ["neck.*"]}}, "no rank is given for the families fpn"),
     ],
 )

@@ -23,7 +23,7 @@ from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.serving.access.tokens import Role, TokenFile
 from salt_monailabel.serving.infer import MOST_CLICKS
-from salt_monailabel.serving.learning.learner import Wish
+from salt_monailabel.serving.learning.wish import Wish
 
 from .. import hostile
 from .viewer import Upload, Viewer, contents, drawing, one_slice, our_server, png

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fastapi import HTTPException
 from torch import Tensor
 from torch.nn import utils
 
@@ -22,62 +20,17 @@ from salt_monailabel.imaging import ImageError
 from salt_monailabel.inference import Predictor, card_of
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
-from salt_monailabel.training import FitConfig, LabelledFrame, Progress, fit, read_labelled
-from salt_monailabel.training.held_back import (
-    RULE_IMAGES,
-    RULE_TILES,
-    HeldBackScore,
-    Question,
-    images_held_back,
-    questions_of_tiles,
-    score_held_back,
-    tiles_held_back,
-    windows_of,
-    without,
-)
-from salt_monailabel.training.update import CLEARLY, TOLERANCE, Lesson, choose, everything, move, shared, values
+from salt_monailabel.training import FitConfig, Progress, fit
+from salt_monailabel.training.held_back import HeldBackScore, Question, images_held_back, score_held_back
+from salt_monailabel.training.update import CLEARLY, TOLERANCE, choose, everything, move, shared, values
 
 from ..host import ModelHost
+from .material import read_material
+from .wish import Wish
 
 logger = logging.getLogger(__name__)
 
-# From the version in use on what is new; or from the base on everything, for the night.
-MODES = ("update", "refit")
 Pairs = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a request asks for.
-
-    Attributes
-    ----------
-    mode : str
-        One of `MODES`.
-    seconds : float, optional
-        Time to train; by default as the options say.
-    learning_rate : float
-    device : str
-    asked_by : str
-    """
-
-    mode: str = "update"
-    seconds: float | None = None
-    learning_rate: float = FitConfig().learning_rate
-    device: str = "auto"
-    asked_by: str = "local"
-
-    @classmethod
-    def of(cls, request: Mapping[str, Any], device: str) -> Wish:
-        """Read a request; raises `HTTPException` 400 if it cannot be meant."""
-        mode = request.get("mode") or MODES[0]
-        # Slicer sends the whole list back if nobody touched it.
-        mode = mode[0] if isinstance(mode, list) and mode else mode
-        if mode not in MODES:
-            raise HTTPException(400, f"mode must be one of {', '.join(MODES)}; got {mode}")
-        rate = _positive(request, "learning_rate") or cls.learning_rate
-        wanted = str(request.get("device") or device)
-        return cls(str(mode), _positive(request, "seconds"), rate, wanted, str(request.get("asked_by") or "local"))
 
 
 class Learner:
@@ -137,11 +90,9 @@ class Learner:
         current = self.host.store.current()
         until = self.host.store.card(current).get("learned_until", 0) if current else 0
         lesson = choose(times, until, np.random.default_rng()) if wish.mode == "update" else everything(times)
-        reader = _Reader(files, len(self.host.options.labels))
         few = not images_held_back(times)
-        newest, replayed, exam = _prepare(lesson, reader, few)
-        images = len({frame.name for frame in newest + replayed})
-        on_start(images)
+        material = read_material(lesson, files, len(self.host.options.labels), few)
+        on_start(material.images)
 
         adapter = self._adapter(current if wish.mode == "update" else None)
         model = adapter.model
@@ -150,10 +101,12 @@ class Learner:
         model.to(device)
         asked = time.perf_counter()
         before = (
-            self._judge(adapter, exam) if wish.mode == "update" else score_held_back(self.host.predictor()[0], exam)
+            self._judge(adapter, material.exam)
+            if wish.mode == "update"
+            else score_held_back(self.host.predictor()[0], material.exam)
         )
         judging = time.perf_counter() - asked
-        budget = wish.seconds or self.host.options.budget(images, wish.mode, device.type)
+        budget = wish.seconds or self.host.options.budget(material.images, wish.mode, device.type)
         if wish.mode == "update" and not wish.seconds:
             # The whole of an update has a time, not its steps alone; judging comes twice more.
             budget = max(budget / 3, budget - (time.perf_counter() - started) - 2 * judging)
@@ -161,22 +114,25 @@ class Learner:
         # What is learned in part is no version: the next one must not start from it.
         self._ready = None
         start = values(adapter)
-        history = fit(adapter, shared(newest, replayed), config, on_step=on_step)
-        after, share = self._settle(adapter, start, exam) if wish.mode == "update" else (self._judge(adapter, exam), 1)
+        history = fit(adapter, shared(material.newest, material.replayed), config, on_step=on_step)
+        if wish.mode == "update":
+            after, share = self._settle(adapter, start, material.exam)
+        else:
+            after, share = self._judge(adapter, material.exam), 1.0
         promoted = after.dice >= before.dice - TOLERANCE
         final = history[-max(1, len(history) // 10) :]
         result = {
             "mode": wish.mode,
-            "images": images,
-            "newest": len({frame.name for frame in newest}),
-            "skipped": reader.skipped,
+            "images": material.images,
+            "newest": len({frame.name for frame in material.newest}),
+            "skipped": material.skipped,
             "steps": len(history),
             "seconds": round(time.perf_counter() - started, 1),
             "device": device.type,
             "loss": round(sum(p.loss for p in final) / len(final), 4),
             "train_dice": round(sum(p.dice for p in final) / len(final), 4),
             "held_back": {
-                "rule": RULE_TILES if few else RULE_IMAGES,
+                "rule": material.rule,
                 "tolerance": TOLERANCE,
                 "before": asdict(before),
                 "after": asdict(after),
@@ -225,56 +181,6 @@ class Learner:
         with utils.parametrize.cached():
             predictor = Predictor(model, model.pixel_mean.device, threshold=self.host.options.threshold)
             return score_held_back(predictor, exam)
-
-
-def _prepare(
-    lesson: Lesson, reader: _Reader, few: bool
-) -> tuple[list[LabelledFrame], list[LabelledFrame], list[Question]]:
-    """Return the frames to learn from, new and replayed, and what the outcome is judged by."""
-    newest, replayed, judging = (reader.read(names) for names in (lesson.newest, lesson.replayed, lesson.judging))
-    if not newest + replayed:
-        raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
-    if not few:
-        return newest, replayed, windows_of(judging)
-    kept = [[without(frame, tiles_held_back(frame)) for frame in frames] for frames in (newest, replayed)]
-    return kept[0], kept[1], [question for frame in judging for question in questions_of_tiles(frame)]
-
-
-class _Reader:
-    """Read labelled frames; one damaged file must not keep the others from being learned."""
-
-    def __init__(self, files: Mapping[str, Mapping[str, Any]], labels: int) -> None:
-        self.files = files
-        self.labels = labels
-        self.skipped: list[str] = []
-
-    def read(self, names: Sequence[str]) -> list[LabelledFrame]:
-        """Return the labelled frames of some images; what cannot be used is kept in `skipped`."""
-        frames: list[LabelledFrame] = []
-        for name in names:
-            pair = self.files[name]
-            try:
-                try:
-                    frames += read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"))
-                except ImageError:
-                    # A proposal that cannot be read any more is no reason to leave out the label.
-                    frames += read_labelled(pair["image"], pair["label"], self.labels)
-            except ImageError as error:
-                if str(error) not in self.skipped:
-                    logger.warning("left out: %s", error)
-                    self.skipped.append(str(error))
-        return frames
-
-
-def _positive(request: Mapping[str, Any], name: str) -> float | None:
-    """Return a number of the request; None if it is not given or zero, which stands for the default."""
-    try:
-        value = float(request.get(name) or 0)
-    except (TypeError, ValueError) as error:
-        raise HTTPException(400, f"{name} must be a number; got {request[name]}") from error
-    if not 0 <= value < math.inf:
-        raise HTTPException(400, f"{name} must be above zero, or zero for the default; got {value}")
-    return value or None
 
 
 def _sha256(path: str) -> str:

@@ -16,7 +16,8 @@ from salt_monailabel.whole_files import written_whole
 
 from ..errors import explained
 from ..host import ModelHost
-from .learner import MODES, Learner, Wish
+from .learner import Learner
+from .wish import MODES, Wish
 
 logger = logging.getLogger(__name__)
 

@@ -29,8 +29,9 @@ from salt_monailabel.versions import VersionStore
 from ..errors import explained
 from ..host import ModelHost
 from ..options import Options
-from .learner import Learner, Wish
+from .learner import Learner
 from .train import STATS, Reporter
+from .wish import Wish
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from fastapi.responses import StreamingResponse
 from ..access.arguments import checked_params
 from ..access.audit import current_user
 from ..app import SaltApp
-from .learner import Wish
 from .resident import ResidentTrainer, Task
+from .wish import Wish
 
 HEARTBEAT = 15.0
 INTERVAL = 0.1

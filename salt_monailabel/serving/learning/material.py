@@ -1,0 +1,104 @@
+"""What an update learns from and what it is judged by, read from the files of a store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from salt_monailabel.imaging import ImageError
+from salt_monailabel.training import LabelledFrame, read_labelled
+from salt_monailabel.training.held_back import (
+    RULE_IMAGES,
+    RULE_TILES,
+    Question,
+    questions_of_tiles,
+    tiles_held_back,
+    windows_of,
+    without,
+)
+from salt_monailabel.training.update import Lesson
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The frames and questions of a lesson.
+
+    Attributes
+    ----------
+    newest, replayed : sequence of LabelledFrame
+    exam : sequence of Question
+    rule : str
+        How the questions were chosen.
+    skipped : sequence of str
+        What could not be used, and why.
+    """
+
+    newest: Sequence[LabelledFrame]
+    replayed: Sequence[LabelledFrame]
+    exam: Sequence[Question]
+    rule: str
+    skipped: Sequence[str]
+
+    @property
+    def images(self) -> int:
+        """How many images there are to learn from."""
+        return len({frame.name for frame in (*self.newest, *self.replayed)})
+
+
+def read_material(lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels: int, few: bool) -> Material:
+    """Read what a lesson names.
+
+    Parameters
+    ----------
+    lesson : Lesson
+    files : mapping of name to mapping
+        Each image's `image`, `label` and `proposal`, which may be None.
+    labels : int
+        Number of labels there are.
+    few : bool
+        Whether tiles are held back, and not images.
+
+    Raises
+    ------
+    ImageError
+        If no label can be used.
+    """
+    reader = _Reader(files, labels)
+    newest, replayed, judging = (reader.read(names) for names in (lesson.newest, lesson.replayed, lesson.judging))
+    if not newest + replayed:
+        raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
+    if not few:
+        return Material(newest, replayed, windows_of(judging), RULE_IMAGES, reader.skipped)
+    newest, replayed = ([without(frame, tiles_held_back(frame)) for frame in frames] for frames in (newest, replayed))
+    exam = [question for frame in judging for question in questions_of_tiles(frame)]
+    return Material(newest, replayed, exam, RULE_TILES, reader.skipped)
+
+
+class _Reader:
+    """Read labelled frames; one damaged file must not keep the others from being learned."""
+
+    def __init__(self, files: Mapping[str, Mapping[str, Any]], labels: int) -> None:
+        self.files = files
+        self.labels = labels
+        self.skipped: list[str] = []
+
+    def read(self, names: Sequence[str]) -> list[LabelledFrame]:
+        """Return the labelled frames of some images; what cannot be used is kept in `skipped`."""
+        frames: list[LabelledFrame] = []
+        for name in names:
+            pair = self.files[name]
+            try:
+                try:
+                    frames += read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"))
+                except ImageError:
+                    # A proposal that cannot be read any more is no reason to leave out the label.
+                    frames += read_labelled(pair["image"], pair["label"], self.labels)
+            except ImageError as error:
+                if str(error) not in self.skipped:
+                    logger.warning("left out: %s", error)
+                    self.skipped.append(str(error))
+        return frames
