@@ -90,7 +90,8 @@ def main() -> None:
     out = arguments.out or RESULTS / f"accuracy-{arguments.dataset.name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(out.read_text()) if out.exists() else {"rows": []}
-    rows = {_budget(row): row for row in before.pop("rows")} if before == settings else {}
+    known = before.pop("rows")
+    rows = {_budget(row): row for row in known} if before == settings else {}
     for budget in arguments.budget:
         labels, seconds = budget.split(":")
         row = measure(arguments.dataset, int(labels), float(seconds), arguments)

@@ -2,7 +2,7 @@
 
 - `scale`: time and memory of an update with 10 and with 500 labelled images.
 - `poison`: labels that are random, inverted or shifted are given after good ones: is what is learned from them put in
-  use? After a rollback, the answer must be the one before, bit for bit.
+  use? Then it is, whatever was decided, and rolled back: the answer must be the one before, bit for bit.
 - `refit`: Dice on the validation images after 16 labels, learned by four updates and by one refit.
 
 DATASET is a folder with images/, masks/ and data_split.csv.
@@ -97,9 +97,11 @@ def _poison(dataset: Path) -> dict[str, Any]:
             result = learner.learn(Wish(), [*pairs[:GOOD], *poisoned])
             rows[kind] = _outcome(result)
             store = learner.host.store
-            if result["promoted"]:
-                store.roll_back()
-            rows[kind]["answer after a rollback is the one before"] = np.array_equal(before, _answer(learner, pairs[0]))
+            if not result["promoted"]:
+                store.promote(result["version"])
+            rows[kind]["answers change if it is put in use"] = not np.array_equal(before, _answer(learner, pairs[0]))
+            store.roll_back()
+            rows[kind]["after a rollback they are the ones before"] = np.array_equal(before, _answer(learner, pairs[0]))
     return rows
 
 
