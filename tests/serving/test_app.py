@@ -203,7 +203,7 @@ def test_asking_keeps_what_was_proposed_and_changes_nothing_else(viewer: Viewer,
 def test_a_mask_that_finds_no_room_is_answered_507_and_leaves_no_file(
     viewer: Viewer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def no_room(*arguments: object) -> None:
+    def no_room(*arguments: object, **settings: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("salt_monailabel.serving.infer.write_mask", no_room)

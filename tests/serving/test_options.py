@@ -69,7 +69,7 @@ def test_settings_of_monai_label_itself_are_left_alone() -> None:
         ("rank", "0", "above 0"),
         ("rank", "1.5", "at most 1"),
         ("rank", "nan", "above 0"),
-        ("lora_rank", "0", "at least 1"),
+        ("lora_rank", "0", "from 1 to"),
         ("lora_rank", "2.5", "int"),
         ("threshold", "0", "above 0"),
         ("threshold", "1", "below 1"),
