@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from salt_monailabel.imaging import read_mask, read_study
-from salt_monailabel.inference import Edit, Predictor
+from salt_monailabel.inference import Edit, Embedded, Predictor
 from salt_monailabel.models import load_base
 from salt_monailabel.training import read_cases
 from salt_monailabel.training.clicks import FOREGROUND, simulate_clicks
@@ -42,7 +42,8 @@ def main() -> None:
         for case in cases:
             study = read_study(case.image)
             truth = read_mask(case.mask, study)[0] > 0
-            rows.append([_followed(predictor, study.pixels[0], truth), _perfect(predictor, study.pixels[0], truth)])
+            embedded = predictor.embed(study.pixels[0])
+            rows.append([_followed(predictor, embedded, truth), _perfect(predictor, embedded, truth)])
         followed, perfect = np.mean(rows, axis=0)
         result[f"{dataset.name} {arguments.split}"] = {
             "images": len(cases),
@@ -55,9 +56,8 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-def _followed(predictor: Predictor, pixels: np.ndarray, truth: np.ndarray) -> list[float]:
+def _followed(predictor: Predictor, embedded: Embedded, truth: np.ndarray) -> list[float]:
     """Return the Dice before and after each click, as the model follows it."""
-    embedded = predictor.embed(pixels)
     edit = Edit(foreground=[], background=[])
     scores = []
     for _ in range(CLICKS + 1):
@@ -73,9 +73,9 @@ def _followed(predictor: Predictor, pixels: np.ndarray, truth: np.ndarray) -> li
     return scores
 
 
-def _perfect(predictor: Predictor, pixels: np.ndarray, truth: np.ndarray) -> list[float]:
+def _perfect(predictor: Predictor, embedded: Embedded, truth: np.ndarray) -> list[float]:
     """Return the Dice before and after each click, each of which mends the region it is in."""
-    mask = predictor.segment(predictor.embed(pixels), "vessel") > predictor.threshold
+    mask = predictor.segment(embedded, "vessel") > predictor.threshold
     scores = [dice(mask, truth)]
     for _ in range(CLICKS):
         mask = np.where(simulate_clicks(mask, truth, 1).regions, truth, mask)

@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import itertools
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +32,7 @@ from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.training import FitConfig, fit, mean_score
 from salt_monailabel.training.evaluate import Score, score
 from salt_monailabel.training.samples import Augmentation
+from salt_monailabel.whole_files import written_whole
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 # What tells one run from another; the base by its weights.
@@ -164,9 +164,8 @@ def summarize(rows: list[dict[str, Any]]) -> None:
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-    os.replace(partial, path)
+    with written_whole(path) as file:
+        file.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 if __name__ == "__main__":
