@@ -25,7 +25,7 @@ from salt_monailabel.training.held_back import HeldBackScore, Question, images_h
 from salt_monailabel.training.update import CLEARLY, TOLERANCE, choose, everything, move, shared, values
 
 from ..host import ModelHost
-from .material import read_material
+from .material import Material, read_material
 from .wish import Wish
 
 logger = logging.getLogger(__name__)
@@ -95,33 +95,62 @@ class Learner:
         on_start(material.images)
 
         adapter = self._adapter(current if wish.mode == "update" else None)
-        model = adapter.model
-        assert isinstance(model, VesselSam)
-        device = best_device(wish.device)
-        model.to(device)
-        asked = time.perf_counter()
-        before = (
-            self._judge(adapter, material.exam)
-            if wish.mode == "update"
-            else score_held_back(self.host.predictor()[0], material.exam)
-        )
-        judging = time.perf_counter() - asked
-        budget = wish.seconds or self.host.options.budget(material.images, wish.mode, device.type)
-        if wish.mode == "update" and not wish.seconds:
-            # The whole of an update has a time, not its steps alone; judging comes twice more.
-            budget = max(budget / 3, budget - (time.perf_counter() - started) - 2 * judging)
-        config = FitConfig(seconds=budget, learning_rate=wish.learning_rate)
+        assert isinstance(adapter.model, VesselSam)
+        adapter.model.to(best_device(wish.device))
         # What is learned in part is no version: the next one must not start from it.
         self._ready = None
         start = values(adapter)
-        history = fit(adapter, shared(material.newest, material.replayed), config, on_step=on_step)
-        if wish.mode == "update":
-            after, share = self._settle(adapter, start, material.exam)
+        result = self._train(adapter, start, wish, material, started, on_step)
+        learned = sorted(lesson.newest + lesson.replayed)
+        card = {
+            **card_of(self.host.options.base, adapter.model),
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "asked_by": wish.asked_by,
+            "images": learned,
+            "labels_sha256": {name: _sha256(files[name]["label"]) for name in learned},
+            "learned_until": max([times[name] for name in lesson.newest] + [until]),
+            "training": result,
+        }
+        version = self.host.store.add(adapter, card, current)
+        if result["promoted"]:
+            self.host.store.promote(version)
+            self._ready = (version, adapter)
         else:
-            after, share = self._judge(adapter, material.exam), 1.0
-        promoted = after.dice >= before.dice - TOLERANCE
+            logger.warning("version %s is worse on what was held back and is not put in use", version)
+            if wish.mode == "update":
+                move(adapter, start, start)
+                self._ready = (current, adapter)
+        return {**result, "version": version}
+
+    def _train(
+        self,
+        adapter: Adapter,
+        start: Sequence[Tensor],
+        wish: Wish,
+        material: Material,
+        started: float,
+        on_step: Callable[[Progress], None],
+    ) -> dict[str, Any]:
+        """Train, judge before and after, and return what was done, as the card has it under `training`."""
+        update = wish.mode == "update"
+        device = best_device(wish.device)
+        asked = time.perf_counter()
+        if update:
+            before = self._judge(adapter, material.exam)
+        else:
+            before = score_held_back(self.host.predictor()[0], material.exam)
+        judging = time.perf_counter() - asked
+        budget = wish.seconds or self.host.options.budget(material.images, wish.mode, device.type)
+        if update and not wish.seconds:
+            # The whole of an update has a time, not its steps alone; judging comes twice more.
+            budget = max(budget / 3, budget - (time.perf_counter() - started) - 2 * judging)
+        config = FitConfig(seconds=budget, learning_rate=wish.learning_rate)
+        history = fit(adapter, shared(material.newest, material.replayed), config, on_step=on_step)
+        after, share = (
+            self._settle(adapter, start, material.exam) if update else (self._judge(adapter, material.exam), 1.0)
+        )
         final = history[-max(1, len(history) // 10) :]
-        result = {
+        return {
             "mode": wish.mode,
             "images": material.images,
             "newest": len({frame.name for frame in material.newest}),
@@ -138,25 +167,8 @@ class Learner:
                 "after": asdict(after),
             },
             "share_of_the_way": share,
-            "promoted": promoted,
+            "promoted": after.dice >= before.dice - TOLERANCE,
         }
-        learned = sorted(lesson.newest + lesson.replayed)
-        card = {
-            **card_of(self.host.options.base, model),
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "asked_by": wish.asked_by,
-            "images": learned,
-            "labels_sha256": {name: _sha256(files[name]["label"]) for name in learned},
-            "learned_until": max([times[name] for name in lesson.newest] + [until]),
-            "training": result,
-        }
-        version = self.host.store.add(adapter, card, current)
-        if promoted:
-            self.host.store.promote(version)
-            self._ready = (version, adapter)
-        else:
-            logger.warning("version %s is worse on what was held back and is not put in use", version)
-        return {**result, "version": version}
 
     def _adapter(self, version: str | None) -> Adapter:
         if self._ready is not None and self._ready[0] == version:

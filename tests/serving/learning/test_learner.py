@@ -11,9 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from salt_monailabel.adapters import read_card
+from salt_monailabel.serving.host import ModelHost
+from salt_monailabel.serving.learning.learner import Learner
+from salt_monailabel.serving.learning.wish import Wish
+from salt_monailabel.serving.options import Options
 from salt_monailabel.training.held_back import HeldBackScore, images_held_back
+from salt_monailabel.training.update import values
 from salt_monailabel.versions import VersionStore
 
 from ..viewer import Answer, Viewer, contents, drawing, one_slice, png, serving
@@ -200,6 +206,22 @@ def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_us
         better = viewer.train(seconds=0.1).json()
         assert (better["version"], better["promoted"], store.current()) == ("0003", True, "0003")
     assert [store.card(name)["parent"] for name in ("0002", "0003")] == ["0001", "0001"]
+
+
+def test_a_refused_update_leaves_the_loaded_adapter_as_it_was(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged(monkeypatch, *[0.80, 0.79, 0.79] * 2)
+    host = ModelHost(Options(), VersionStore(copy / "adapters"))
+    untouched = values(host.trainable("0001"))
+    loaded = []
+    monkeypatch.setattr(
+        host, "trainable", lambda version, load=host.trainable: loaded.append(load(version)) or loaded[-1]
+    )
+    learner = Learner(host)
+    pair = {"image": str(copy / "good.png"), "label": str(copy / "labels" / "final" / "good.nrrd")}
+    for _ in range(2):
+        assert not learner.learn(Wish(seconds=0.1), [pair])["promoted"]
+    assert len(loaded) == 1
+    assert all(torch.equal(now, then) for now, then in zip(values(loaded[0]), untouched, strict=True))
 
 
 @pytest.mark.parametrize(("whole", "half", "share", "after"), [(0.83, 0.81, 1, 0.83), (0.82, 0.815, 0.5, 0.815)])
