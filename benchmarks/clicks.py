@@ -42,7 +42,7 @@ def main() -> None:
         for case in cases:
             study = read_study(case.image)
             truth = read_mask(case.mask, study)[0] > 0
-            embedded = predictor.embed(study.pixels[0])
+            embedded = predictor.embed(study.frame(0))
             rows.append([_followed(predictor, embedded, truth), _perfect(predictor, embedded, truth)])
         followed, perfect = np.mean(rows, axis=0)
         result[f"{dataset.name} {arguments.split}"] = {

@@ -2,9 +2,9 @@
 
 Each run adapts the shipped base to the first N images of the training split and scores the test split with default
 settings. Runs that the result file holds already are not repeated, so that the table can be filled in several sittings;
-delete the file to start anew.
+delete the file to start anew. The table is printed as Markdown at the end.
 
-    python benchmarks/methods.py ../shared/data --labels 1 4 all --seeds 0 1 2
+    python benchmarks/methods.py ../shared/data --budget 0:0 1:50 4:80 all:150 --seeds 0 1 2
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from salt_monailabel.training.samples import Augmentation
 from salt_monailabel.whole_files import written_whole
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
+UNTOUCHED = "untouched base"
 # What tells one run from another; the base by its weights.
 KEYS = ("base", "task", "method", "labels", "seed", "steps", "split", "images")
 METHODS: dict[str, AdapterConfig] = {
+    UNTOUCHED: AdapterConfig(targets={}),
     "image-only head": AdapterConfig(
         targets={}, also_train={"head": ("detail_head.*",), "prompts": ("label_prompts.modulation",)}
     ),
@@ -74,6 +76,8 @@ def adapt(
     model.to(device)
     augmentation = Augmentation(magnify=task.magnify)
     clicks = 1.0 if task.clicked else FitConfig.clicks
+    if not steps:
+        return adapter, 0.0
     config = FitConfig(steps=steps, seed=seed, clicks=clicks, augmentation=augmentation)
     history = fit(adapter, [frame for frame, _ in task.frames("train", labels)], config)
     return adapter, history[-1].seconds
@@ -108,9 +112,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--tasks", nargs="+", default=None)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
-    parser.add_argument("--labels", nargs="+", default=["1", "4", "all"])
+    parser.add_argument("--budget", nargs="+", default=["0:0", "1:50", "4:80", "all:150"], help="labels:steps")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--split", default="test")
     parser.add_argument("--images", type=int, default=10, help="images of the split to score")
     parser.add_argument("--device", default="auto")
@@ -121,45 +124,51 @@ def main() -> None:
     base = hashlib.sha256((SHIPPED / "vessel_t.safetensors").read_bytes()).hexdigest()[:12]
     rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
     done = {tuple(row[key] for key in KEYS) for row in rows}
-    chosen = itertools.product(arguments.seeds, arguments.tasks or known, arguments.labels, arguments.methods)
-    for seed, name, labels, method in chosen:
-        if (base, name, method, labels, seed, arguments.steps, arguments.split, arguments.images) in done:
+    chosen = itertools.product(arguments.seeds, arguments.tasks or known, arguments.budget, arguments.methods)
+    for seed, name, budget, method in chosen:
+        labels, steps = budget.split(":")[0], int(budget.split(":")[1])
+        # Nothing is drawn where nothing is learned: one run tells all.
+        if (method == UNTOUCHED) != (steps == 0) or (steps == 0 and seed != arguments.seeds[0]):
+            continue
+        if (base, name, method, labels, seed, steps, arguments.split, arguments.images) in done:
             continue
         task, most = known[name], None if labels == "all" else int(labels)
         started = time.perf_counter()
-        adapter, seconds = adapt(method, task, most, arguments.steps, seed, device)
-        trained = sum(adapter.trainable_parameters().values())
+        adapter, seconds = adapt(method, task, most, steps, seed, device)
+        trained = sum(adapter.trainable_parameters().values()) if steps else 0
         measured = asdict(measure(adapter, task, arguments.split, arguments.images, device))
         rows.append({
-            "base": base, "task": name, "method": method, "labels": labels, "seed": seed, "steps": arguments.steps,
+            "base": base, "task": name, "method": method, "labels": labels, "seed": seed, "steps": steps,
             "split": arguments.split, "images": arguments.images,
             **{key: round(value, 4) for key, value in measured.items() if key != "name"},
             "seconds": round(seconds, 1), "trained_parameters": trained, "device": device.type,
         })  # fmt: skip
         _write(arguments.out, rows)
         print(json.dumps(rows[-1]), f"{time.perf_counter() - started:.0f} s in all", flush=True)
-    wanted = {"base": base, "steps": arguments.steps, "split": arguments.split, "images": arguments.images}
-    summarize([row for row in rows if wanted.items() <= row.items()])
+    wanted = {"base": base, "split": arguments.split, "images": arguments.images}
+    print(table([row for row in rows if wanted.items() <= row.items()]))
 
 
-def summarize(rows: list[dict[str, Any]]) -> None:
-    """Print mean and deviation over the seeds."""
-    keys = ("task", "labels", "method")
-    for key, group in itertools.groupby(
-        sorted(rows, key=lambda r: [r[k] for k in keys]), lambda r: [r[k] for k in keys]
-    ):
-        runs = list(group)
-        cells = []
-        for measured in ("dice", "cl_dice", "hd95"):
-            values = [run[measured] for run in runs]
-            cells.append(f"{measured} {np.mean(values):.4f} ± {np.std(values, ddof=len(values) > 1):.4f}")
-        print(
-            *key,
-            *cells,
-            f"{np.mean([r['seconds'] for r in runs]):.0f} s",
-            f"{runs[0]['trained_parameters']:,}",
-            sep="  ",
-        )
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return mean and deviation over the seeds, as Markdown; the seconds are those of the least disturbed run."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["task"], row["labels"], str(row["steps"]), row["method"]), []).append(row)
+    lines = ["| task | labels | steps | method | Dice | clDice | HD95 | seconds | trained |", "|" + "---|" * 9]
+    for key in sorted(groups, key=lambda key: (key[0], int(key[2]), list(METHODS).index(key[3]))):
+        runs = groups[key]
+        cells = [
+            _spread([run[measured] for run in runs], digits)
+            for measured, digits in (("dice", 4), ("cl_dice", 4), ("hd95", 1))
+        ]
+        cells += [f"{min(run['seconds'] for run in runs):.0f}", f"{runs[0]['trained_parameters']:,}"]
+        lines.append(f"| {' | '.join((*key, *cells))} |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float], digits: int) -> str:
+    mean = f"{np.mean(values):.{digits}f}"
+    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

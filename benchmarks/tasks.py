@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salt_monailabel.imaging import synthesize, to_rgb
-from salt_monailabel.imaging.study import read_mask, read_study
+from salt_monailabel.imaging import read_mask, read_study, synthesize, to_rgb
 from salt_monailabel.training import LabelledFrame, read_cases, read_labelled
 
 # Drawings to learn from and to score start at these seeds; pretraining draws its own from 62-bit numbers.

@@ -66,7 +66,7 @@ def _scale(dataset: Path) -> dict[str, Any]:
 
 def _one_update(dataset: Path, count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        pairs = _archive(dataset, Path(folder), count)
+        pairs = archive(dataset, Path(folder), count)
         learner = _learner(Path(folder))
         learner.warm_up()
         learner.learn(Wish(seconds=1.0), pairs)
@@ -87,7 +87,7 @@ def _poison(dataset: Path) -> dict[str, Any]:
     }
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        pairs = _archive(dataset, Path(folder), GOOD + POISONED)
+        pairs = archive(dataset, Path(folder), GOOD + POISONED)
         learner = _learner(Path(folder))
         good = learner.learn(Wish(), pairs[:GOOD])
         rows["good"] = _outcome(good)
@@ -109,7 +109,7 @@ def _refit(dataset: Path) -> dict[str, Any]:
     held_out = read_cases(dataset, "val")
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        pairs = _archive(dataset, Path(folder), 16)
+        pairs = archive(dataset, Path(folder), 16)
         for name, lessons in (("updates", [pairs[:n] for n in (4, 8, 12, 16)]), ("refit", [pairs])):
             learner = _learner(Path(folder) / name)
             results = [learner.learn(Wish(mode=name.removesuffix("s")), lesson) for lesson in lessons]
@@ -124,9 +124,11 @@ def _learner(folder: Path) -> Learner:
     return Learner(ModelHost(Options(), VersionStore(folder / "adapters")))
 
 
-def _archive(dataset: Path, folder: Path, count: int) -> list[dict[str, Any]]:
-    """Return `count` labelled images: those of the training split, over and over."""
+def archive(dataset: Path, folder: Path, count: int, rng: np.random.Generator | None = None) -> list[dict[str, Any]]:
+    """Return `count` labelled images: those of the training split, over and over, in a random order if asked to."""
     cases = read_cases(dataset, "train")
+    if rng is not None:
+        cases = [cases[i] for i in rng.permutation(len(cases))]
     pairs = []
     for number in range(count):
         case = cases[number % len(cases)]
@@ -149,7 +151,7 @@ def _changed(pair: dict[str, Any], change: Any, folder: Path) -> dict[str, Any]:
 
 def _answer(learner: Learner, pair: dict[str, Any]) -> np.ndarray:
     predictor, _ = learner.host.predictor()
-    return predictor.segment(predictor.embed(read_study(pair["image"]).pixels[0]), "vessel")
+    return predictor.segment(predictor.embed(read_study(pair["image"]).frame(0)), "vessel")
 
 
 def _outcome(result: dict[str, Any]) -> dict[str, Any]:

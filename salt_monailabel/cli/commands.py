@@ -71,9 +71,9 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, cons
             console.print(str(error), style="red", markup=False, highlight=False)
             failed += 1
             continue
-        masks = [predictor.outline(predictor.embed(pixels)) for pixels in study.pixels]
+        masks = [predictor.outline(predictor.embed(pixels)) for pixels in study.frames()]
         write_mask(np.stack(masks), study, out / f"{path.stem}.nrrd")
-        Image.fromarray(overlay(to_rgb(study.pixels[0]), masks[0])).save(out / f"{path.stem}.png")
+        Image.fromarray(overlay(to_rgb(study.frame(0)), masks[0])).save(out / f"{path.stem}.png")
     console.print(f"{len(images) - failed} mask(s) and overlay(s) in {out}")
     if failed:
         raise typer.Exit(1)

@@ -42,7 +42,7 @@ def contact_sheet(out: Path, real: Mapping[str, Path], columns: int, seed: int) 
     rows: list[list[Image.Image]] = []
     for style in STYLES:
         if style in real:
-            rows.append([_cell(to_rgb(read_study(path).pixels[0])) for path in _images(real[style], columns)])
+            rows.append([_cell(to_rgb(read_study(path).frame(0))) for path in _images(real[style], columns)])
         drawings = [synthesize(seed + number, 512, style) for number in range(columns)]
         rows.append([_cell(to_rgb(drawing.image)) for drawing in drawings])
         rows.append([_cell(overlay(to_rgb(d.image), _numbered(d.structures.values()))) for d in drawings])

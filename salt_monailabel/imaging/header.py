@@ -11,6 +11,7 @@ import math
 import mmap
 import re
 import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ LARGEST = 200_000_000
 DEEPEST = 100
 # Bytes of a NIfTI header with all that is added to it, which is read as a whole.
 LONGEST = 10_000_000
+# Bytes that a deflated DICOM file may hold; they are looked through as a whole.
+LONGEST_DEFLATED = 64_000_000
 # How a file begins. What begins otherwise is NIfTI by its extension, or else DICOM.
 _READERS = {
     b"\x89PNG": "PNGImageIO",
@@ -45,8 +48,8 @@ class ImageError(ValueError):
     """An image or mask that cannot be used; the message names the file and the remedy."""
 
 
-def reader_of(path: Path) -> str:
-    """Return the name of the SimpleITK reader for a file, once it is safe to have it read.
+def reader_of(path: Path) -> sitk.ImageFileReader:
+    """Return a reader for a file that has read its header, once it is safe to have the file read.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def reader_of(path: Path) -> str:
         check_size(path, (*size, reader.GetNumberOfComponents()))
         if name == "GDCMImageIO":
             _check_compressed(path, content, size[0] * size[1] * reader.GetNumberOfComponents())
-    return name
+    return reader
 
 
 def check_nifti(path: Path) -> None:
@@ -124,11 +127,9 @@ def _check_nrrd(path: Path, content: mmap.mmap) -> None:
 
 
 def _check_nesting(path: Path, content: mmap.mmap) -> None:
-    if content.find(_DEFLATED) >= 0:
-        raise ImageError(f"{path.name} is deflated DICOM, which is not read; export it with another transfer syntax")
     # Where each item that is open ends; infinity for those that a mark will end.
     ends: list[float] = []
-    for item in _ITEM.finditer(content):
+    for item in _ITEM.finditer(_inflated(path, content)):
         while ends and ends[-1] <= item.start():
             ends.pop()
         if item[1] is None:
@@ -139,6 +140,20 @@ def _check_nesting(path: Path, content: mmap.mmap) -> None:
         ends.append(math.inf if length == 0xFFFFFFFF else item.end() + length)
         if len(ends) > DEEPEST:
             raise ImageError(f"{path.name} has sequences nested deeper than {DEEPEST} levels; export it without them")
+
+
+def _inflated(path: Path, content: mmap.mmap) -> mmap.mmap | bytes:
+    """Return what is in a deflated DICOM file, behind its meta information (PS3.10, 7.1); others as they are."""
+    if content.find(_DEFLATED) < 0:
+        return content
+    start = 144 + int.from_bytes(content[140:144], "little")
+    if content[128:138] != b"DICM\2\0\0\0UL" or _DEFLATED not in content[144:start]:
+        raise ImageError(f"{path.name} is damaged, or no DICOM; export it again")
+    most = LONGEST_DEFLATED
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], most + 1)
+    if len(inflated) > most:
+        raise ImageError(f"{path.name} unpacks to more than the {most // 1_000_000} MB that are read; crop it")
+    return inflated
 
 
 def _check_compressed(path: Path, content: mmap.mmap, values: int) -> None:

@@ -140,9 +140,9 @@ class SaltApp(MONAILabelApp):
                 likely = np.max([predictor.segment(embedded, label) for label in self.options.labels], axis=0)
             return likely, embedded.embeddings.cpu().numpy()
 
-        frames = self.host.studies.read(self.datastore().get_image_uri(image)).pixels
+        study = self.host.studies.read(self.datastore().get_image_uri(image))
         # The first frame of a run has no contrast yet.
-        return *assess(look, frames[len(frames) // 2]), version
+        return *assess(look, study.frame(study.shape[0] // 2)), version
 
     def _worth_scoring(self) -> tuple[list[str], str]:
         # Scores can wait; what is being learned will change them.

@@ -136,7 +136,7 @@ class ModelHost:
                 if image != self._next:
                     return
                 predictor, version = self.predictor()
-                frame = self.studies.read(image).pixels[0]
+                frame = self.studies.read(image).frame(0)
                 self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame)))
         except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
             logger.warning("the next image cannot be looked at ahead: %s", error)

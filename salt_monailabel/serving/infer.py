@@ -81,8 +81,11 @@ class SaltSegment(_SaltTask):
             return predictor.outline(self.host.embedded(predictor, version, frame))
 
         # A turn for each frame: a run of many must not keep a click waiting.
-        masks = [self.host.sparing(predictor, partial(segment, frame)) for frame in study.pixels]
-        return np.stack(masks), version
+        masks = [self.host.sparing(predictor, partial(segment, frame)) for frame in study.frames()]
+        mask = np.stack(masks)
+        if study.acquisition.exposed is not None:
+            mask[:, ~study.acquisition.exposed] = 0
+        return mask, version
 
 
 class SaltEdit(_SaltTask):
@@ -122,7 +125,7 @@ class SaltEdit(_SaltTask):
                 box=boxes.get(k),
                 mask=None if previous is None else mask[k] > 0,
             )
-            mask[k] = self.host.sparing(predictor, partial(segment, study.pixels[k], edit))
+            mask[k] = self.host.sparing(predictor, partial(segment, study.frame(k), edit))
         return mask, version
 
     def _label(self, request: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
+import numpy as np
 from cachetools import LRUCache
 
 from salt_monailabel.imaging import Study, read_study
@@ -36,7 +37,8 @@ class Studies:
             if (kept := self._kept.get(key)) is not None:
                 return kept
         study = read_study(path)
-        study.pixels.flags.writeable = False
+        if isinstance(study.pixels, np.ndarray):
+            study.pixels.flags.writeable = False
         with self._lock:
             if study.pixels.nbytes <= self._kept.maxsize:
                 self._kept[key] = study

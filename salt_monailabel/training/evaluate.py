@@ -83,7 +83,7 @@ def evaluate(predictor: Predictor, cases: Sequence[Case], label: str) -> Iterato
         # A model of one label takes whatever is marked for it.
         truth = masks > 0 if len(predictor.model.labels) == 1 else masks == value
         inside = np.ones_like(truth) if case.fov is None else read_mask(case.fov, study) > 0
-        for frame, expected, counts in zip(study.pixels, truth, inside, strict=True):
+        for frame, expected, counts in zip(study.frames(), truth, inside, strict=True):
             prediction = predictor.segment(predictor.embed(frame), label) > predictor.threshold
             yield score(case.image.name, prediction, expected, counts)
 

@@ -63,7 +63,7 @@ def read_labelled(image: str, label: str, known: int, proposal: str | None = Non
     proposed = None if proposal is None else read_mask(proposal, study)
     return [
         LabelledFrame(
-            to_rgb(study.pixels[i]), truth, study.name, None if proposed is None else emphasis(truth, proposed[i])
+            to_rgb(study.frame(i)), truth, study.name, None if proposed is None else emphasis(truth, proposed[i])
         )
         for i, truth in enumerate(labels)
         if truth.any()

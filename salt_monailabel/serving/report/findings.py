@@ -53,7 +53,7 @@ def _cases(store: VesselDatastore, host: ModelHost) -> Iterator[Case]:
             truth = read_mask(pairs[name]["label"], study)[0] > 0
         except ImageError:
             continue
-        frame = study.pixels[0]
+        frame = study.frame(0)
         with host.turns.take():
             found = predictor.outline(host.embedded(predictor, version, frame)) > 0
         yield Case(name, frame, truth, found, dice(found, truth), cl_dice(found, truth))

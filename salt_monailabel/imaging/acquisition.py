@@ -1,0 +1,128 @@
+"""What DICOM tags say of how an image was taken: kind, time, size of a pixel, shutter and mask frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal, get_args
+
+import numpy as np
+from pydicom import Dataset
+from skimage.draw import disk, polygon
+
+Modality = Literal["fundus", "octa", "xa", "other"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+_BY_TAG: dict[str, Modality] = {"XA": "xa", "RF": "xa", "DX": "xa", "OP": "fundus", "OPT": "octa", "OCT": "octa"}
+
+
+@dataclass(frozen=True)
+class MaskFrames:
+    """Which frames show no contrast yet, and how to subtract them (PS3.3 C.7.6.10).
+
+    Attributes
+    ----------
+    frames : tuple of int
+        Counted from 0; their mean is the mask.
+    shift : tuple of float
+        By how many rows and columns the mask is to be moved.
+    """
+
+    frames: tuple[int, ...]
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How an image was taken, as far as it is known.
+
+    Attributes
+    ----------
+    modality : str, optional
+        fundus, octa, xa or other.
+    times : tuple of float
+        When each frame was taken, in milliseconds from the first; empty if it is no run.
+    spacing : tuple of float, optional
+        Millimetres from row to row and from column to column.
+    exposed : ndarray of bool, (rows, columns), optional
+        What the shutter leaves free; all, where there is none.
+    mask : MaskFrames, optional
+    logarithmic : bool
+        Whether the values are proportional to the logarithm of the X-ray intensity already.
+    """
+
+    modality: Modality | None = None
+    times: tuple[float, ...] = ()
+    spacing: tuple[float, float] | None = None
+    exposed: np.ndarray | None = None
+    mask: MaskFrames | None = None
+    logarithmic: bool = False
+
+
+def acquisition_of(dataset: Dataset) -> Acquisition:
+    """Read the tags of a DICOM object."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return Acquisition(
+        _BY_TAG.get(str(dataset.get("Modality"))),
+        _times(dataset, frames),
+        _spacing(dataset),
+        _exposed(dataset),
+        _mask(dataset, frames),
+        dataset.get("PixelIntensityRelationship") == "LOG",
+    )
+
+
+def _times(dataset: Dataset, frames: int) -> tuple[float, ...]:
+    if frames < 2:
+        return ()
+    steps = [float(step) for step in dataset.get("FrameTimeVector") or ()]
+    if len(steps) == frames:
+        # The first is zero (PS3.3 C.7.6.5.1.2).
+        return tuple(accumulate([0.0, *steps[1:]]))
+    rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
+    step = float(dataset.get("FrameTime") or (1000 / rate if rate > 0 else 0))
+    return tuple(step * frame for frame in range(frames)) if step > 0 else ()
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    groups = dataset.get("SharedFunctionalGroupsSequence") or dataset.get("PerFrameFunctionalGroupsSequence")
+    measures = groups[0].get("PixelMeasuresSequence") if groups else None
+    # That of the detector is larger than life, and better than none.
+    tagged = (measures[0] if measures else dataset).get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
+    if not tagged or min(map(float, tagged)) <= 0:
+        return None
+    return float(tagged[0]), float(tagged[1])
+
+
+def _exposed(dataset: Dataset) -> np.ndarray | None:
+    """Return what all shutters together leave free (PS3.3 C.7.6.11); rows and columns are counted from 1."""
+    shape = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    shapes = dataset.get("ShutterShape") or ()
+    free = np.ones(shape, bool)
+    for kind in [shapes] if isinstance(shapes, str) else shapes:
+        inside = np.zeros(shape, bool)
+        if kind == "RECTANGULAR":
+            top, bottom = dataset.ShutterUpperHorizontalEdge, dataset.ShutterLowerHorizontalEdge
+            left, right = dataset.ShutterLeftVerticalEdge, dataset.ShutterRightVerticalEdge
+            inside[max(0, top) : max(0, bottom - 1), max(0, left) : max(0, right - 1)] = True
+        elif kind == "CIRCULAR":
+            row, column = dataset.CenterOfCircularShutter
+            inside[disk((row - 1, column - 1), dataset.RadiusOfCircularShutter, shape=shape)] = True
+        elif kind == "POLYGONAL":
+            corners = np.reshape(dataset.VerticesOfThePolygonalShutter, (-1, 2)) - 1
+            inside[polygon(corners[:, 0], corners[:, 1], shape)] = True
+        else:
+            continue
+        free &= inside
+    # A shutter that leaves nothing is a wrong tag.
+    return free if free.any() and not free.all() else None
+
+
+def _mask(dataset: Dataset, frames: int) -> MaskFrames | None:
+    for item in dataset.get("MaskSubtractionSequence") or ():
+        numbers = item.get("MaskFrameNumbers") or ()
+        numbers = [numbers] if isinstance(numbers, int) else numbers
+        chosen = tuple(int(number) - 1 for number in numbers if 1 <= int(number) <= frames)
+        if item.get("MaskOperation") == "AVG_SUB" and chosen:
+            rows, columns = item.get("MaskSubPixelShift") or (0.0, 0.0)
+            return MaskFrames(chosen, (float(rows), float(columns)))
+    return None

@@ -1,0 +1,98 @@
+"""A file becomes a mask, and a mask a file, with the geometry of its study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from salt_monailabel.whole_files import written_whole
+
+from .files import as_frames, extension_of, read_file
+from .header import ImageError
+from .study import Study
+
+# The formats that keep a label map as it is; the first three hold a stack of frames.
+MASK_EXTENSIONS = (".nrrd", ".nii.gz", ".nii", ".png", ".tif", ".tiff", ".bmp")
+
+
+def read_mask(path: str | Path, study: Study) -> np.ndarray:
+    """Read a label map drawn on a study.
+
+    Returns
+    -------
+    ndarray of uint8, (frames, rows, columns)
+        0 is background. A mask of one value above 127, as image files hold it, is read as label 1.
+
+    Raises
+    ------
+    ImageError
+        If the file is no mask or has another size than the study.
+    """
+    path = Path(path)
+    channels = np.asarray(read_file(path).pixels)
+    if len(_colours(channels)) > 1:
+        raise ImageError(f"{path.name} marks by several colours; save it as a label map: the values 1, 2, … in gray")
+    frames = channels.max(axis=-1)
+    if frames.shape != study.shape:
+        raise ImageError(
+            f"{path.name} has {_size(frames.shape)} but its image {study.name} has {_size(study.shape)}; "
+            "export the mask in the image's own geometry"
+        )
+    values = np.unique(frames)
+    if len(values) > 256 or values[0] < 0 or values[-1] > 255 or not np.array_equal(values, np.round(values)):
+        raise ImageError(f"{path.name} is no label map: its values are not whole numbers from 0 to 255")
+    if len(values) <= 2 and values[-1] > 127:
+        return (frames > 127).astype(np.uint8)
+    return frames.astype(np.uint8)
+
+
+def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool = True) -> None:
+    """Write a label map with exactly the study's size, spacing, origin and direction, atomically.
+
+    PNG, TIFF and BMP have no place for origin and direction; NRRD and NIfTI keep all.
+
+    Parameters
+    ----------
+    mask : ndarray of integers, (frames, rows, columns)
+    study : Study
+    path : path
+        Its extension selects the format.
+    durable : bool
+        Whether to wait until the disk has it, as for a label; an answer can be asked for again.
+
+    Raises
+    ------
+    ImageError
+        If the shapes differ or the format cannot be written.
+    OSError
+        If there is no room or no permission; nothing is left behind.
+    """
+    path = Path(path)
+    if mask.shape != study.shape:
+        raise ImageError(f"the mask has {_size(mask.shape)} but {study.name} has {_size(study.shape)}")
+    extension = extension_of(path)
+    flat = study.geometry.dimension == 2
+    if extension not in (MASK_EXTENSIONS if flat else MASK_EXTENSIONS[:3]):
+        raise ImageError(f"a mask of this image cannot be written as '{extension}'; use .nrrd or .nii.gz")
+    image = sitk.GetImageFromArray(mask[0].astype(np.uint8) if flat else mask.astype(np.uint8))
+    study.geometry.give(image)
+    try:
+        with written_whole(path, durable=durable) as partial:
+            sitk.WriteImage(image, str(partial), useCompression=True)
+            # Most writers say nothing of a full disk.
+            if not np.array_equal(as_frames(sitk.ReadImage(str(partial)), path).max(axis=-1), mask):
+                raise RuntimeError("what was written reads back otherwise")
+    except RuntimeError as error:
+        raise OSError(f"the mask could not be written to {path}; is the disk full?") from error
+
+
+def _colours(channels: np.ndarray) -> set[int]:
+    """Return which channels are bright together, as bit sets, black left out; borders may be smoothed."""
+    bright = (channels > 127) @ (1 << np.arange(channels.shape[-1]))
+    return set(np.unique(bright).tolist()) - {0}
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{' x '.join(map(str, shape))} pixels (frames x rows x columns)"

@@ -1,0 +1,207 @@
+"""DICOM: what is decoded, how it is shown, and what its tags say."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.pixel_data_handlers.rle_handler import rle_encode_frame
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    XRayAngiographicImageStorage,
+    generate_uid,
+)
+
+from salt_monailabel.imaging import ImageError, read_study
+
+ROWS, COLUMNS = 24, 32
+
+
+def run(frames: int = 3, bits: int = 12, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2**bits, (frames, ROWS, COLUMNS)).astype(np.uint16)
+
+
+def written(path: Path, pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, **tags: Any) -> Path:
+    """Write frames (F, R, C) of 12 bits, or colour (F, R, C, 3) of 8, with some tags."""
+    colour = pixels.ndim == 4
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = XRayAngiographicImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
+    data.is_little_endian, data.is_implicit_VR = True, False
+    data.Modality = "XA"
+    data.NumberOfFrames, data.Rows, data.Columns = pixels.shape[:3]
+    data.BitsAllocated, data.BitsStored = (8, 8) if colour else (16, 12)
+    data.HighBit, data.PixelRepresentation = data.BitsStored - 1, 0
+    data.SamplesPerPixel, data.PhotometricInterpretation = (3, "RGB") if colour else (1, "MONOCHROME2")
+    if colour:
+        data.PlanarConfiguration = 0
+    for keyword, value in tags.items():
+        setattr(data, keyword, value)
+    if syntax == RLELossless:
+        data.PixelData = encapsulate([rle_encode_frame(frame) for frame in pixels])
+        data["PixelData"].is_undefined_length = True
+    else:
+        data.PixelData = pixels.tobytes()
+    data["PixelData"].VR = "OB" if syntax == RLELossless or colour else "OW"
+    data.save_as(path, write_like_original=False)
+    return path
+
+
+def item(**tags: Any) -> Dataset:
+    """Return an item of a sequence."""
+    made = Dataset()
+    for keyword, value in tags.items():
+        setattr(made, keyword, value)
+    return made
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, DeflatedExplicitVRLittleEndian])
+def test_a_run_keeps_its_depth_whatever_it_is_packed_in(tmp_path: Path, syntax: UID) -> None:
+    pixels = run()
+    study = read_study(written(tmp_path / "run.dcm", pixels, syntax))
+    assert study.shape == pixels.shape
+    assert study.pixels.dtype == np.uint16
+    assert np.array_equal(np.asarray(study.pixels)[..., 0], pixels)
+
+
+def test_colour_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, ROWS, COLUMNS, 3)).astype(np.uint8)
+    assert np.array_equal(np.asarray(read_study(written(tmp_path / "photo.dcm", pixels)).pixels), pixels)
+
+
+def test_luminance_with_chrominance_becomes_rgb(tmp_path: Path) -> None:
+    gray = np.full((1, ROWS, COLUMNS, 3), 128, np.uint8)
+    gray[0, :, :16, 0] = 30
+    shown = read_study(written(tmp_path / "ybr.dcm", gray, PhotometricInterpretation="YBR_FULL")).frame(0)
+    assert np.array_equal(np.unique(shown), [30, 128])
+    assert (shown[..., 0] == shown[..., 2]).all()
+
+
+def test_the_window_and_the_polarity_are_applied(tmp_path: Path) -> None:
+    pixels = run()
+    window = {"WindowCenter": 2048, "WindowWidth": 1000}
+    shown = read_study(written(tmp_path / "a.dcm", pixels, **window)).frame(1)[..., 0]
+    assert (shown[pixels[1] < 1548] == shown.min()).all()
+    assert (shown[pixels[1] > 2548] == shown.max()).all()
+    negative = read_study(written(tmp_path / "b.dcm", pixels, PhotometricInterpretation="MONOCHROME1", **window)).frame(
+        1
+    )[..., 0]
+    assert (negative[pixels[1] < 1548] == negative.max()).all()
+
+
+@pytest.mark.parametrize("window", [{"WindowCenter": 50_000, "WindowWidth": 10}, {"WindowCenter": 0, "WindowWidth": 0}])
+def test_a_window_that_shows_nothing_is_not_applied(tmp_path: Path, window: dict[str, float]) -> None:
+    pixels = run()
+    assert np.array_equal(read_study(written(tmp_path / "a.dcm", pixels, **window)).frame(0)[..., 0], pixels[0])
+
+
+def test_what_lies_under_a_shutter_is_not_seen(tmp_path: Path) -> None:
+    pixels = run() // 2 + 2000
+    pixels[:, :, :8] = 0
+    edges = {"ShutterUpperHorizontalEdge": 0, "ShutterLowerHorizontalEdge": ROWS + 1}
+    sides = {"ShutterLeftVerticalEdge": 8, "ShutterRightVerticalEdge": COLUMNS + 1}
+    study = read_study(written(tmp_path / "a.dcm", pixels, ShutterShape="RECTANGULAR", **edges, **sides))
+    assert study.acquisition.exposed is not None
+    assert np.array_equal(study.acquisition.exposed.all(axis=0), np.arange(COLUMNS) >= 8)
+    frame = study.frame(0)[..., 0]
+    assert np.ptp(frame[:, :8]) == 0
+    assert 2000 < frame[0, 0] < 4048
+    assert np.array_equal(frame[:, 8:], pixels[0, :, 8:])
+
+
+def test_round_and_many_sided_shutters_overlap(tmp_path: Path) -> None:
+    corners = {"VerticesOfThePolygonalShutter": [1, 1, 1, COLUMNS, ROWS, COLUMNS, ROWS, 1]}
+    circle = {"CenterOfCircularShutter": [12, 16], "RadiusOfCircularShutter": 10}
+    study = read_study(written(tmp_path / "a.dcm", run(), ShutterShape=["CIRCULAR", "POLYGONAL"], **corners, **circle))
+    exposed = study.acquisition.exposed
+    assert exposed is not None
+    assert exposed.sum() == pytest.approx(np.pi * 100, rel=0.05)
+    assert exposed[11, 15]
+
+
+@pytest.mark.parametrize(
+    ("tags", "times"),
+    [
+        ({"FrameTime": 40}, (0, 40, 80)),
+        ({"FrameTimeVector": [0, 30, 50]}, (0, 30, 80)),
+        ({"CineRate": 10}, (0, 100, 200)),
+        ({"FrameTime": 0}, ()),
+        ({}, ()),
+    ],
+)
+def test_the_times_of_frames(tmp_path: Path, tags: dict[str, Any], times: tuple[float, ...]) -> None:
+    assert read_study(written(tmp_path / "a.dcm", run(), **tags)).acquisition.times == times
+
+
+def test_spacing_modality_and_mask_frames(tmp_path: Path) -> None:
+    subtraction = item(MaskOperation="AVG_SUB", MaskFrameNumbers=[1, 2, 9], MaskSubPixelShift=[0.5, -1.25])
+    study = read_study(
+        written(tmp_path / "a.dcm", run(), ImagerPixelSpacing=[0.2, 0.3], MaskSubtractionSequence=[subtraction])
+    )
+    acquisition = study.acquisition
+    assert (acquisition.modality, acquisition.spacing) == ("xa", (0.2, 0.3))
+    assert acquisition.mask is not None
+    assert (acquisition.mask.frames, acquisition.mask.shift) == ((0, 1), (0.5, -1.25))
+
+
+def test_enhanced_objects_say_it_in_functional_groups(tmp_path: Path) -> None:
+    group = item(
+        PixelMeasuresSequence=[item(PixelSpacing=[0.4, 0.4])],
+        FrameVOILUTSequence=[item(WindowCenter=2048, WindowWidth=1000)],
+    )
+    study = read_study(written(tmp_path / "a.dcm", run(), SharedFunctionalGroupsSequence=[group]))
+    assert study.acquisition.spacing == (0.4, 0.4)
+    shown = study.frame(0)
+    assert (shown == shown.min()).mean() > 0.3
+
+
+def test_frames_that_are_missing_are_missed(tmp_path: Path) -> None:
+    path = written(tmp_path / "cut.dcm", run())
+    content = path.read_bytes()
+    path.write_bytes(content.replace(run()[2].tobytes(), b""))
+    with pytest.raises(ImageError, match=r"cut\.dcm"):
+        read_study(path)
+
+
+def test_a_damaged_frame_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path / "run.dcm", run(5), RLELossless)
+    content = bytearray(path.read_bytes())
+    second = content.find(rle_encode_frame(run(5)[1]))
+    # A segment that begins beyond the frame.
+    content[second + 4 : second + 8] = b"\xff\xff\xff\x7f"
+    path.write_bytes(content)
+    study = read_study(path)
+    with pytest.raises(ImageError, match=r"frame 2 of run\.dcm"):
+        study.frame(1)
+    assert np.array_equal(study.frame(3)[..., 0], run(5)[3])
+
+
+def test_an_object_without_pixels_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "report.dcm", run())
+    data = dcmread(path)
+    del data.PixelData
+    data.save_as(path)
+    with pytest.raises(ImageError, match=r"report\.dcm"):
+        read_study(path)
+
+
+def test_a_long_run_opens_without_decoding_it(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4096, (1, ROWS, COLUMNS)).astype(np.uint16).repeat(2000, axis=0)
+    path = written(tmp_path / "run.dcm", pixels, RLELossless)
+    started = time.process_time()
+    study = read_study(path)
+    opening = time.process_time() - started
+    started = time.process_time()
+    np.asarray(study.pixels)
+    assert opening < (time.process_time() - started) / 2
