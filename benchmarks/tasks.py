@@ -30,16 +30,14 @@ class Task:
         From a split and the most images wanted to labelled frames, each with the mask (H, W) of what counts.
     clicked : bool
         Whether a foreground click says which of two structures is meant; each frame then has the truth of one.
+    magnify : float, optional
+        Magnification of the frames; by default as their size asks for.
     """
 
     labels: tuple[str, ...]
     frames: Callable[[str, int | None], list[Scored]]
     clicked: bool = False
-
-    @property
-    def magnify(self) -> float | None:
-        """Magnification of the frames; None as their size asks for. A click reaches as far as its tile, so 1 there."""
-        return 1.0 if self.clicked else None
+    magnify: float | None = None
 
 
 def real(dataset: Path) -> Task:
@@ -55,10 +53,11 @@ def real(dataset: Path) -> Task:
     return Task(("vessel",), frames)
 
 
-def drawn(style: str, structures: Sequence[str], size: int, clicked: bool = False) -> Task:
-    """Return a task of drawn images, each of which shows all of `structures`.
+def drawn(style: str, device: int, structures: Sequence[str], size: int, clicked: bool = False) -> Task:
+    """Return a task of images drawn as one device would take them, each of which shows all of `structures`.
 
-    With `clicked`, the truth of each frame is one of them by turns, and the label is the same for all.
+    They are not magnified: what tells structures apart lies around them, and a tile must hold it. With `clicked`, the
+    truth of each frame is one of them by turns, and the label is the same for all.
     """
 
     def frames(split: str, most: int | None) -> list[Scored]:
@@ -66,7 +65,7 @@ def drawn(style: str, structures: Sequence[str], size: int, clicked: bool = Fals
         seed = {"train": LEARN, "val": SCORE, "test": SCORE + 100_000}[split]
         wanted = DRAWN[split] if most is None else min(most, DRAWN[split])
         while len(found) < wanted:
-            drawing = synthesize(seed, size, style)
+            drawing = synthesize(seed, size, style, device)
             name, seed = f"{style} {seed}", seed + 1
             masks = [drawing.structures[name] for name in structures]
             if min(mask.sum() for mask in masks) < 0.004 * size * size:
@@ -78,7 +77,7 @@ def drawn(style: str, structures: Sequence[str], size: int, clicked: bool = Fals
             found.append((LabelledFrame(to_rgb(drawing.image), labels, name), True))
         return found
 
-    return Task(("tree",) if clicked else tuple(structures), frames, clicked)
+    return Task(("tree",) if clicked else tuple(structures), frames, clicked, magnify=1.0)
 
 
 def tasks(data: Path) -> dict[str, Task]:
@@ -86,7 +85,7 @@ def tasks(data: Path) -> dict[str, Task]:
     return {
         "DRIVE": real(data / "DRIVE"),
         "OCTA500_3M": real(data / "OCTA500_3M"),
-        "artery against vein": drawn("fundus", ("artery", "vein"), 512),
-        "vessel against catheter": drawn("angiogram", ("vessel", "catheter"), 512),
-        "one tree of two": drawn("overlap", ("tree 1", "tree 2"), 256, clicked=True),
+        "artery against vein": drawn("fundus", 2, ("artery", "vein"), 512),
+        "vessel against catheter": drawn("angiogram", 8, ("vessel", "catheter"), 512),
+        "one tree of two": drawn("overlap", 0, ("tree 1", "tree 2"), 256, clicked=True),
     }

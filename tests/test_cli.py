@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
+from pydicom import dcmread
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -24,6 +25,8 @@ from salt_monailabel.imaging.synthetic import STYLES
 from salt_monailabel.training import TrainingError
 from salt_monailabel.training.pretrain import PretrainConfig
 from salt_monailabel.whole_files import PARTIAL
+
+from .dicom import written
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
 SIZE = 128
@@ -125,7 +128,10 @@ def test_predict_writes_a_mask_and_an_overlay_of_the_size_of_the_image(dataset: 
     mask = labels(tmp_path / "new" / "out" / "a.nrrd")
     assert mask.shape == (SIZE, SIZE)
     assert set(np.unique(mask)) == {0, 1}
-    with Image.open(tmp_path / "new" / "out" / "a.png") as overlay, Image.open(dataset / "images" / "a.png") as image:
+    with (
+        Image.open(tmp_path / "new" / "out" / "a_overlay.png") as overlay,
+        Image.open(dataset / "images" / "a.png") as image,
+    ):
         assert overlay.size == image.size
         assert overlay.tobytes() != image.convert("RGB").tobytes()
 
@@ -138,7 +144,12 @@ def test_predict_names_a_bad_file_and_does_the_others(dataset: Path, tmp_path: P
     result = salt("predict", *images, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "bad[eye].png cannot be read" in result.output
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.nrrd", "a.png", "b.nrrd", "b.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "a.nrrd",
+        "a_overlay.png",
+        "b.nrrd",
+        "b_overlay.png",
+    }
 
 
 def test_predict_keeps_images_of_one_name_but_several_formats_apart(dataset: Path, tmp_path: Path) -> None:
@@ -152,11 +163,21 @@ def test_predict_keeps_images_of_one_name_but_several_formats_apart(dataset: Pat
 def test_predict_never_writes_over_an_image(dataset: Path) -> None:
     image = dataset / "images" / "a.png"
     before = image.read_bytes()
-    result = salt("predict", image, "--out", dataset / "images")
+    result = salt("predict", image, "--out", dataset / "images", "--format", ".png")
     assert result.exit_code == 1
     assert "a.png would be overwritten" in " ".join(result.output.split())
     assert image.read_bytes() == before
-    assert not (dataset / "images" / "a.nrrd").exists()
+    assert not (dataset / "images" / "a_overlay.png").exists()
+
+
+def test_predict_writes_a_dicom_segmentation_of_dicom_alone(dataset: Path, tmp_path: Path) -> None:
+    stripes = np.indices((1, SIZE, SIZE))[2] // 9 % 2 * 500 + 200
+    source = written(tmp_path / "run.dcm", stripes.astype(np.uint16))
+    images = [source, dataset / "images" / "a.png"]
+    result = salt("predict", *images, "--out", tmp_path / "out", "--format", ".dcm")
+    assert result.exit_code == 1
+    assert "a.png is no DICOM image" in result.output
+    assert dcmread(tmp_path / "out" / "run.dcm").Modality == "SEG"
 
 
 def test_evaluate_writes_the_scores_as_json(dataset: Path, tmp_path: Path) -> None:

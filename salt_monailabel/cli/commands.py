@@ -25,7 +25,8 @@ from rich.progress import (
 from rich.table import Table
 
 from salt_monailabel.adapters import Adapter, save
-from salt_monailabel.imaging import ImageError, overlay, read_study, to_rgb, write_mask
+from salt_monailabel.imaging import MASK_EXTENSIONS, ImageError, overlay, read_study, to_rgb, write_mask
+from salt_monailabel.imaging.segmentation import SEGMENTATION, write_segmentation
 from salt_monailabel.inference import Predictor, adapted_model, card_of
 from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
@@ -54,29 +55,42 @@ def load_predictor(adapter: Path | None, base: str, weights: Path | None, device
     return Predictor(model, best_device(device), threshold=threshold)
 
 
-def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, console: Console) -> None:
-    """Write NAME.nrrd and NAME.png (of the first frame) for each image; a bad one is named and left out."""
+def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, extension: str, console: Console) -> None:
+    """Write NAME.nrrd, or as `extension` says, and NAME_overlay.png for each image; a bad one is named and left out.
+
+    The overlay is that of the first frame.
+    """
+    if extension not in (*MASK_EXTENSIONS, SEGMENTATION):
+        known = ", ".join((*MASK_EXTENSIONS, SEGMENTATION))
+        raise ImageError(f"a mask cannot be written as '{extension}'; one of {known}")
     names = [path.stem for path in images]
     if clash := next((path for path in images if names.count(path.stem) > 1), None):
-        raise ImageError(f"several images would be written as {clash.stem}.nrrd; segment them into different folders")
-    written = {(out / f"{name}{extension}").resolve() for name in names for extension in (".nrrd", ".png")}
+        raise ImageError(f"several would be written as {clash.stem}{extension}; segment them into different folders")
+    written = {(out / f"{name}{end}").resolve() for name in names for end in (extension, "_overlay.png")}
     if own := next((path for path in images if path.resolve() in written), None):
         raise ImageError(f"{own} would be overwritten by a result; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     failed = 0
     for path in track(images, "segmenting", console=console):
         try:
-            study = read_study(path)
+            _predict(path, out, predictor, extension)
         except ImageError as error:
             console.print(str(error), style="red", markup=False, highlight=False)
             failed += 1
-            continue
-        masks = [predictor.outline(predictor.embed(pixels)) for pixels in study.frames()]
-        write_mask(np.stack(masks), study, out / f"{path.stem}.nrrd")
-        Image.fromarray(overlay(to_rgb(study.frame(0)), masks[0])).save(out / f"{path.stem}.png")
     console.print(f"{len(images) - failed} mask(s) and overlay(s) in {out}")
     if failed:
         raise typer.Exit(1)
+
+
+def _predict(path: Path, out: Path, predictor: Predictor, extension: str) -> None:
+    study = read_study(path)
+    mask = np.stack([predictor.outline(predictor.embed(frame)) for frame in study.frames()])
+    result = out / f"{path.stem}{extension}"
+    if extension == SEGMENTATION:
+        write_segmentation(mask, predictor.model.labels, path, result)
+    else:
+        write_mask(mask, study, result)
+    Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(out / f"{path.stem}_overlay.png")
 
 
 def evaluate_dataset(

@@ -82,18 +82,54 @@ def serve(
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    out: Annotated[Path, typer.Option(help="Folder for the masks (.nrrd) and overlays (.png).")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks and overlays.")],
     adapter: AdapterFile = None,
     base: BaseName = "vessel_t",
     weights: Weights = None,
     device: Device = "auto",
     threshold: Threshold = 0.5,
+    extension: Annotated[
+        str, typer.Option("--format", help=".nrrd, .nii.gz, .png; or .dcm, a DICOM segmentation of DICOM images.")
+    ] = ".nrrd",
 ) -> None:
     """Segment images: a mask with the image's geometry and an overlay to look at, for each."""
     from .commands import load_predictor, predict_images
 
     with explained(console):
-        predict_images(images, out, load_predictor(adapter, base, weights, device, threshold), console)
+        predictor = load_predictor(adapter, base, weights, device, threshold)
+        predict_images(images, out, predictor, extension, console)
+
+
+@app.command()
+def measure(
+    masks: Annotated[list[Path], typer.Argument(help="Masks, as `salt predict` or Slicer write them.")],
+    out: Annotated[Path, typer.Option(help="Folder for summary.csv and each mask's tables (.csv) and picture (.png).")],
+    image: Annotated[
+        Path | None, typer.Option(help="The image, for the picture and the size of pixels; or a folder of them.")
+    ] = None,
+    fov: Annotated[
+        Path | None, typer.Option(help="What the image shows, for densities; or a folder. All by default.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(min=1e-9, help="Millimetres from pixel to pixel, where the files do not say.")
+    ] = None,
+    label: Annotated[int | None, typer.Option(min=1, help="Only this label of the mask; all by default.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="X,Y in pixels: where a profile begins.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="X,Y in pixels: where it ends.")] = None,
+) -> None:
+    """Measure vessels: lengths, diameters, densities; with --from and --to the narrowest place between two points.
+
+    Lengths are in millimetres where the size of a pixel is known, else in pixels. The detector of an X-ray machine sees
+    vessels larger than they are: without calibration, trust the percentages only.
+    """
+    from .measure import Wish, measure_masks
+
+    if (start is None) != (end is None):
+        raise typer.BadParameter("a profile needs both --from X,Y and --to X,Y")
+    ends = (_pair(start, "--from"), _pair(end, "--to")) if start is not None and end is not None else None
+    spacing = (pixel_size, pixel_size) if pixel_size is not None else None
+    with explained(console):
+        measure_masks(masks, Wish(out, image, fov, spacing, label, ends), console)
 
 
 @app.command()
@@ -229,3 +265,11 @@ def doctor() -> None:
         table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.found, finding.remedy)
     console.print(table)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _pair(text: str, option: str) -> tuple[float, float]:
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} takes two numbers with a comma between, not '{text}'") from error
+    return x, y

@@ -64,7 +64,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
     return Acquisition(
         _BY_TAG.get(str(dataset.get("Modality"))),
         _times(dataset, frames),
-        _spacing(dataset),
+        spacing_of(dataset),
         _exposed(dataset),
         _mask(dataset, frames),
         dataset.get("PixelIntensityRelationship") == "LOG",
@@ -83,7 +83,8 @@ def _times(dataset: Dataset, frames: int) -> tuple[float, ...]:
     return tuple(step * frame for frame in range(frames)) if step > 0 else ()
 
 
-def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
+    """Return the millimetres from row to row and from column to column, if they are known."""
     groups = dataset.get("SharedFunctionalGroupsSequence") or dataset.get("PerFrameFunctionalGroupsSequence")
     measures = groups[0].get("PixelMeasuresSequence") if groups else None
     # That of the detector is larger than life, and better than none.

@@ -17,7 +17,8 @@ from .dicom import DicomFrames, Presentation
 from .geometry import Geometry
 from .header import ImageError, check_nifti, check_size, reader_of
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii", ".nrrd", ".dcm")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+EXTENSIONS = (*PICTURES, ".nii.gz", ".nii", ".nrrd", ".dcm")
 # What Pillow may take a file for; it knows others, some of which start programs.
 _PICTURES = ("PNG", "JPEG", "BMP", "TIFF")
 

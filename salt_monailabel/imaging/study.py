@@ -10,7 +10,7 @@ import numpy as np
 
 from .acquisition import Acquisition
 from .dicom import DicomFrames, Presentation
-from .files import read_file
+from .files import PICTURES, extension_of, read_file
 from .geometry import Geometry
 from .header import ImageError
 
@@ -43,6 +43,15 @@ class Study:
         """Frames, rows and columns."""
         frames, rows, columns, _ = self.pixels.shape
         return frames, rows, columns
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """Millimetres from row to row and from column to column, where they are known."""
+        if self.acquisition.spacing is not None:
+            return self.acquisition.spacing
+        columns, rows = self.geometry.spacing[:2]
+        # Pictures have that of a printed page, and what was made of one has a spacing of 1 that means nothing.
+        return None if extension_of(self.name) in PICTURES or rows == columns == 1 else (rows, columns)
 
     def frame(self, index: int) -> np.ndarray:
         """Return one frame as a radiologist sees it, (rows, columns, channels); not to be written to.

@@ -19,16 +19,20 @@ _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 
 @dataclass(frozen=True)
 class Base:
-    """A base model: its architecture and, unless it ships with the package, where to fetch it and its SHA-256."""
+    """A base model: its architecture and, unless it ships with the package, where to fetch it and its SHA-256.
+
+    `mute` names labels whose prompt, as it was trained, is answered by nothing: they start as labels it lacks do.
+    """
 
     architecture: Architecture
     url: str = ""
     sha256: str = ""
+    mute: frozenset[str] = frozenset()
 
 
 BASES = {
     # Windows of 16 tokens tile the 256-pixel input exactly; SAM's 14 would pad every block to 28 x 28 tokens.
-    "vessel_t": Base(Architecture(192, 12, 3, (2, 5, 8, 11), window=16, input_size=256)),
+    "vessel_t": Base(Architecture(192, 12, 3, (2, 5, 8, 11), window=16, input_size=256), mute=frozenset({"catheter"})),
     "vit_b": Base(
         Architecture(768, 12, 12, (2, 5, 8, 11)),
         _META + "sam_vit_b_01ec64.pth",
@@ -92,7 +96,7 @@ def load_base(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = VesselSam(known.architecture, labels, input_size, text_embeddings)
-    trained = {label: row for row, label in enumerate(card.get("labels", []))}
+    trained = {label: row for row, label in enumerate(card.get("labels", [])) if label not in known.mute}
     rows = [trained.get(label, 0) for label in model.labels]
     if text_embeddings is not None:
         state.pop("label_prompts.tokens", None)

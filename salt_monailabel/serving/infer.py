@@ -8,14 +8,17 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from salt_monailabel.imaging import MASK_EXTENSIONS, ImageError, Study, read_mask, write_mask
+from salt_monailabel.imaging.run import PROJECTIONS, RunView
+from salt_monailabel.imaging.segmentation import SEGMENTATION, write_segmentation
 from salt_monailabel.inference import Edit
+from salt_monailabel.measure import measure, summary_row
 
 from .errors import explained
 from .host import ModelHost
@@ -23,6 +26,14 @@ from .uploads import discarded_on_error, is_upload
 
 # More are no corrections; each takes its time.
 MOST_CLICKS = 1000
+
+
+class Answer(NamedTuple):
+    """What is answered: a label map (frames, rows, columns), the names of its values from 1, and who drew it."""
+
+    mask: np.ndarray
+    labels: Sequence[str]
+    version: str
 
 
 class _SaltTask(InferTask):
@@ -45,47 +56,55 @@ class _SaltTask(InferTask):
             if not path:
                 raise HTTPException(404, "there is no image of that name in the datastore")
             study = self.host.studies.read(path)
-            mask, version = self.answer(request, study)
+            mask, names, version = self.answer(request, study)
             extension = str(request.get("result_extension") or ".nrrd")
-            if extension not in MASK_EXTENSIONS:
-                raise ImageError(f"a mask cannot be written as '{extension}'; one of {', '.join(MASK_EXTENSIONS)}")
+            if extension not in (*MASK_EXTENSIONS, SEGMENTATION):
+                known = ", ".join((*MASK_EXTENSIONS, SEGMENTATION))
+                raise ImageError(f"a mask cannot be written as '{extension}'; one of {known}")
             with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
                 result = file.name
             try:
-                write_mask(mask, study, result, durable=False)
+                if extension == SEGMENTATION:
+                    write_segmentation(mask, names, path, result, version)
+                else:
+                    write_mask(mask, study, result, durable=False)
             except (ImageError, OSError):
                 Path(result).unlink(missing_ok=True)
                 raise
-        return result, {
-            "label_names": self.labels,
-            "version": version,
-            "latencies": {"total": round(time.perf_counter() - started, 3)},
-        }
+            params = {"label_names": self.labels, "version": version}
+            if request.get("measure"):
+                params["measurements"] = _measured(mask, names, study)
+        return result, {**params, "latencies": {"total": round(time.perf_counter() - started, 3)}}
 
     @abstractmethod
-    def answer(self, request: dict[str, Any], study: Study) -> tuple[np.ndarray, str]:
-        """Return the label map (frames, rows, columns) and the version that drew it."""
+    def answer(self, request: dict[str, Any], study: Study) -> Answer:
+        """Answer a request about a study."""
 
 
 class SaltSegment(_SaltTask):
-    """Segment all labels on every frame; the Auto section of the Slicer panel."""
+    """Segment all labels; the Auto section of the Slicer panel.
+
+    Of a run, the request says what is looked at: `frame`, or `frames` as [first, last]; `subtract`, and `mask_frame` if
+    it is not to be found; `projection` over time. Frames that are not looked at stay empty.
+    """
 
     def __init__(self, host: ModelHost) -> None:
         super().__init__(host, InferType.SEGMENTATION, "Vessels by label, drawn by a SALT-adapted SAM")
 
-    def answer(self, request: dict[str, Any], study: Study) -> tuple[np.ndarray, str]:
+    def answer(self, request: dict[str, Any], study: Study) -> Answer:
         """Segment by label."""
         predictor, version = self.host.predictor()
 
         def segment(frame: np.ndarray) -> np.ndarray:
             return predictor.outline(self.host.embedded(predictor, version, frame))
 
-        # A turn for each frame: a run of many must not keep a click waiting.
-        masks = [self.host.sparing(predictor, partial(segment, frame)) for frame in study.frames()]
-        mask = np.stack(masks)
+        mask = np.zeros(study.shape, np.uint8)
+        for frames, image in _run_view(request).images(study):
+            # A turn for each: a run of many must not keep a click waiting.
+            mask[list(frames)] = self.host.sparing(predictor, partial(segment, image))
         if study.acquisition.exposed is not None:
             mask[:, ~study.acquisition.exposed] = 0
-        return mask, version
+        return Answer(mask, self.host.options.labels, version)
 
 
 class SaltEdit(_SaltTask):
@@ -99,7 +118,7 @@ class SaltEdit(_SaltTask):
     def __init__(self, host: ModelHost) -> None:
         super().__init__(host, InferType.DEEPGROW, "Correct a vessel by foreground and background clicks or a box")
 
-    def answer(self, request: dict[str, Any], study: Study) -> tuple[np.ndarray, str]:
+    def answer(self, request: dict[str, Any], study: Study) -> Answer:
         """Segment and correct."""
         label, previous = self._label(request), self._previous(request, study)
         foreground = [*_points(request, "foreground", study), *_points(request, label, study)]
@@ -126,7 +145,7 @@ class SaltEdit(_SaltTask):
                 mask=None if previous is None else mask[k] > 0,
             )
             mask[k] = self.host.sparing(predictor, partial(segment, study.frame(k), edit))
-        return mask, version
+        return Answer(mask, (label,), version)
 
     def _label(self, request: Mapping[str, Any]) -> str:
         labels = self.host.options.labels
@@ -140,6 +159,34 @@ class SaltEdit(_SaltTask):
     def _previous(self, request: Mapping[str, Any], study: Study) -> np.ndarray | None:
         label = request.get("label")
         return read_mask(str(label), study) if is_upload(label) else None
+
+
+def _measured(mask: np.ndarray, labels: Sequence[str], study: Study) -> list[dict[str, Any]]:
+    """Return the summary of each label's vessels on each frame that has some; what is not known is None."""
+    exposed = study.acquisition.exposed
+    rows = [
+        {"frame": int(k), "label": name, **summary_row(measure(mask[k] == value, study.spacing, exposed))}
+        for k in np.flatnonzero(mask.any(axis=(1, 2)))
+        for value, name in enumerate(labels, start=1)
+        if (mask[k] == value).any()
+    ]
+    return [{key: None if value != value else value for key, value in row.items()} for row in rows]
+
+
+def _run_view(request: Mapping[str, Any]) -> RunView:
+    """Return what of a run is asked for; raises `ImageError` if it cannot be meant."""
+    try:
+        first, last = request.get("frames") or (request.get("frame", 0), request.get("frame", -1))
+        mask = request.get("mask_frame")
+        view = RunView(
+            int(first), int(last), bool(request.get("subtract")), None if mask is None else int(mask),
+            request.get("projection") or "none",
+        )  # fmt: skip
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError("'frame' and 'mask_frame' are numbers from 0, 'frames' is [first, last]") from error
+    if view.projection not in PROJECTIONS:
+        raise ImageError(f"unknown projection '{view.projection}'; one of {', '.join(PROJECTIONS)}")
+    return view
 
 
 def _points(request: Mapping[str, Any], key: str, study: Study) -> list[tuple[float, float, int]]:

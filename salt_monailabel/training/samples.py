@@ -107,7 +107,7 @@ class Augmentation:
     shading : float
         Largest relative change of the light from the middle to a border.
     on_vessel : float
-        Share of crops centred near a labelled pixel; the others are anywhere.
+        Share of crops centred near a pixel of the label they are for; the others are anywhere.
     """
 
     rotation: float = 10.0
@@ -162,9 +162,10 @@ class CropSampler:
         self._weights = [np.ones(f.labels.shape, np.float32) if f.weight is None else f.weight for f in frames]
         # Where nothing counts there is nothing to learn, and nothing to be seen of what is held back.
         counted = [np.where(weight > 0, f.labels, 0) for f, weight in zip(frames, self._weights, strict=True)]
-        self._vessels = [np.argwhere(labels > 0) for labels in counted]
-        self._present = [np.unique(labels[labels > 0]) for labels in counted]
-        shares = np.array([f.share if len(vessels) else 0.0 for f, vessels in zip(frames, self._vessels, strict=True)])
+        self._places = [
+            {int(value): np.argwhere(labels == value) for value in np.unique(labels) if value} for labels in counted
+        ]
+        shares = np.array([f.share if places else 0.0 for f, places in zip(frames, self._places, strict=True)])
         if not shares.sum() > 0:
             raise ImageError("no labelled image has a vessel to learn from; draw one")
         self._shares = shares / shares.sum()
@@ -176,10 +177,10 @@ class CropSampler:
         return Batch(torch.stack(images), torch.stack(masks), torch.tensor(labels), torch.stack(weights))
 
     def _crop(self, index: int) -> tuple[Tensor, Tensor, int, Tensor]:
-        value = int(self.rng.choice(self._present[index]))
+        value = int(self.rng.choice(list(self._places[index])))
         image = self._images[index]
         mask = torch.from_numpy((self._labels[index] == value)[None].astype(np.float32))
-        grid = self._grid(index, *image.shape[1:])
+        grid = self._grid(self._places[index][value], *image.shape[1:])
 
         def sample(plane: Tensor, mode: str = "bilinear") -> Tensor:
             return functional.grid_sample(plane[None], grid, mode=mode, padding_mode="border", align_corners=False)[0]
@@ -187,15 +188,14 @@ class CropSampler:
         weight = sample(torch.from_numpy(self._weights[index][None]), "nearest")
         return self._recolour(sample(image)), (sample(mask) > 0.5).float(), value - 1, weight
 
-    def _grid(self, index: int, rows: int, columns: int) -> Tensor:
-        """Where in the image the pixels of a crop come from: (1, S, S, 2) in -1..1."""
+    def _grid(self, places: np.ndarray, rows: int, columns: int) -> Tensor:
+        """Where in the image the pixels of a crop come from, (1, S, S, 2) in -1..1, if its label is at `places`."""
         a, rng = self.augmentation, self.rng
         angle = math.radians(rng.uniform(-a.rotation, a.rotation) + 90 * rng.integers(4))
         mirror, zoom = rng.choice((-1.0, 1.0)), math.exp(rng.uniform(*np.log(a.scale)))
         half = self.size / 2 / (zoom * (a.magnify or magnification((rows, columns))))
         if rng.random() < a.on_vessel:
-            near = self._vessels[index][rng.integers(len(self._vessels[index]))]
-            y, x = near + rng.uniform(-half, half, 2) / 2
+            y, x = places[rng.integers(len(places))] + rng.uniform(-half, half, 2) / 2
         else:
             y, x = rng.uniform(0, rows), rng.uniform(0, columns)
         # Keep the crop inside where the image is larger than it.

@@ -108,7 +108,7 @@ def test_a_catheter_is_marked_where_it_can_be_seen() -> None:
     marked = 0
     for seed in (0, 3, 4, 11, 12, 15):
         # Drawn without the losses of compression, which spread over the edge of a collimator.
-        image, _, structures = STYLES["angiogram"](np.random.default_rng(seed), 512)
+        image, _, structures = STYLES["angiogram"](rng := np.random.default_rng(seed), 512, rng)
         # Behind a collimator nothing is seen, not even grain.
         even = ndimage.maximum_filter(image[..., 0], 15) - ndimage.minimum_filter(image[..., 0], 15) < 1e-3
         assert not (structures["catheter"] & even).any()
@@ -199,3 +199,18 @@ def test_a_vessel_is_drawn_as_wide_and_dark_as_asked(radius: float) -> None:
     assert drawing.max() == pytest.approx(0.4)
     assert drawing[:, 50].sum() / 0.4 == pytest.approx(2 * radius, abs=0.5)
     assert not drawing[:, :10].any()
+
+
+@pytest.mark.parametrize("device", range(4))
+def test_images_of_one_device_look_alike_and_show_different_vessels(device: int) -> None:
+    drawings = [synthesize(seed, 128, "overlap", device) for seed in range(5)]
+    brighter = {bool(d.image[d.mask].mean() > d.image[~d.mask].mean()) for d in drawings}
+    assert len(brighter) == 1
+    assert len({d.mask.tobytes() for d in drawings}) == 5
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_device_draws_the_same_image_again(style: str) -> None:
+    first, again, other = (synthesize(3, 96, style, device) for device in (1, 1, 2))
+    assert np.array_equal(first.image, again.image)
+    assert not np.array_equal(first.image, other.image)

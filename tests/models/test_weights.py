@@ -319,3 +319,10 @@ def test_the_shipped_base_knows_arteries_from_veins_by_name() -> None:
     assert card["labels"] == ["vessel", "artery", "vein", "catheter"]
     model = load_base("vessel_t", ("artery", "vein"))
     assert not torch.allclose(model.label_prompts.tokens[0], model.label_prompts.tokens[1])
+
+
+def test_a_label_whose_prompt_never_answers_starts_as_any_other() -> None:
+    prompts = load_base("vessel_t", ("vessel", "catheter", "stent")).label_prompts
+    assert torch.equal(prompts.tokens[1], prompts.tokens[0])
+    assert torch.equal(prompts.modulation[1], prompts.modulation[0])
+    assert torch.equal(prompts.tokens[2], prompts.tokens[0])

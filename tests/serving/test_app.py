@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from pydicom import dcmread
+from pydicom_seg import MultiClassReader
 
+from ..dicom import written
 from .viewer import Answer, Upload, Viewer, contents, drawing, geometry, nrrd, one_slice, png, read, serving
 
 IMAGE, VESSELS = drawing()
@@ -124,6 +128,73 @@ def test_the_mask_has_the_geometry_of_its_image(viewer: Viewer, upload: Upload) 
     mask = viewer.segment("salt", upload).image
     assert geometry(mask) == pytest.approx(geometry(read(upload)))
     assert mask.GetPixelID() == sitk.sitkUInt8
+
+
+@pytest.fixture(scope="module")
+def cine(viewer: Viewer, tmp_path_factory: pytest.TempPathFactory) -> Upload:
+    """Return a run in DICOM: a bright ground, and from the third frame on vessels."""
+    ground = np.full((ROWS, COLUMNS), 200.0)
+    frames = np.stack([ground - 2 + number % 2 - (number > 1) * 120 * VESSELS for number in range(4)])
+    path = written(tmp_path_factory.mktemp("cine") / "cine.dcm", (16 * frames).astype(np.uint16))
+    return path.name, path.read_bytes()
+
+
+def test_of_a_run_single_frames_are_segmented(viewer: Viewer, cine: Upload) -> None:
+    whole = viewer.segment("salt", cine).labels
+    one, some = viewer.segment("salt", cine, frame=3).labels, viewer.segment("salt", cine, frames=[2, 3]).labels
+    assert [frame.any() for frame in one] == [False, False, False, True]
+    assert np.array_equal(one[3], whole[3])
+    assert np.array_equal(some[2:], whole[2:])
+    assert not some[:2].any()
+
+
+def test_a_run_is_segmented_subtracted_and_projected(viewer: Viewer, cine: Upload) -> None:
+    projected = viewer.segment("salt", cine, subtract=True, projection="minimum").labels
+    assert all(np.array_equal(frame, projected[0]) for frame in projected)
+    assert (projected[0] > 0)[VESSELS].mean() > 0.5
+    peak = viewer.segment("salt", cine, projection="peak").labels
+    assert sum(frame.any() for frame in peak) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"frame": 4}, "frames 0 to 3"),
+        ({"frames": [3]}, "'frames' is [first, last]"),
+        ({"frame": "last"}, "numbers from 0"),
+        ({"projection": "maximum"}, "minimum"),
+        ({"subtract": True, "mask_frame": 9}, "no frame 10"),
+    ],
+)
+def test_of_a_run_nothing_is_segmented_that_is_not_there(
+    viewer: Viewer, cine: Upload, asked: dict[str, object], said: str
+) -> None:
+    reply = viewer.infer("salt", cine, **asked)
+    assert reply.status_code == 400
+    assert said in reply.json()["detail"]
+
+
+def test_the_answer_for_dicom_can_be_a_dicom_segmentation(viewer: Viewer, cine: Upload) -> None:
+    mask = viewer.segment("salt", cine).labels
+    reply = viewer.infer("salt", cine, output="image", result_extension=".dcm")
+    assert reply.status_code == 200
+    stored = dcmread(BytesIO(reply.content))
+    assert stored.Modality == "SEG"
+    found = MultiClassReader().read(stored).data
+    assert found.sum() == (mask > 0).sum()
+    refused = viewer.infer("salt", "one", output="image", result_extension=".dcm")
+    assert refused.status_code == 400
+    assert "no DICOM image" in refused.json()["detail"]
+
+
+def test_the_vessels_of_an_answer_are_measured_on_request(viewer: Viewer, cine: Upload) -> None:
+    assert "measurements" not in viewer.segment("salt", "one").params
+    (row,) = viewer.segment("salt", "one", measure=True).params["measurements"]
+    assert (row["frame"], row["label"], row["unit"]) == (0, "vessel", "px")
+    assert 0 < row["density"] < 0.5
+    assert row["total_length"] > row["segments"] > 0
+    frames = [row["frame"] for row in viewer.segment("salt", cine, measure=True, frames=[2, 3]).params["measurements"]]
+    assert frames == [2, 3]
 
 
 def test_each_frame_of_a_stack_is_segmented_as_if_it_came_alone(viewer: Viewer) -> None:

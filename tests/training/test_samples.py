@@ -109,6 +109,16 @@ def test_a_crop_on_a_vessel_holds_it(place: tuple[int, int], rotation: float) ->
     assert masks.flatten(1).any(dim=1).all()
 
 
+def test_a_crop_for_a_rare_label_holds_that_label() -> None:
+    labels = np.ones((200, 160), np.uint8)
+    labels[:8, :8] = 2
+    both = LabelledFrame(np.random.default_rng(0).random((200, 160, 3), np.float32), labels, "both")
+    batch = sampler([both], replace(GEOMETRY, on_vessel=1.0)).draw(60)
+    rare = batch.labels == 1
+    assert 15 < int(rare.sum()) < 45
+    assert batch.masks[rare].flatten(1).any(dim=1).all()
+
+
 def test_other_crops_are_from_anywhere() -> None:
     labels = np.zeros((400, 400), np.uint8)
     labels[10:16, 10:16] = 1

@@ -13,7 +13,8 @@ from .mixed import mixed, overlap
 from .octa import octa
 from .recording import jpeg
 
-STYLES: dict[str, Callable[[np.random.Generator, int], Drawing]] = {
+# Each is given a generator for what is seen, the size, and a generator for the device and who marks its images.
+STYLES: dict[str, Callable[[np.random.Generator, int, np.random.Generator], Drawing]] = {
     "fundus": fundus,
     "angiogram": angiogram,
     "octa": octa,
@@ -28,7 +29,7 @@ COMPRESSED = 0.25
 __all__ = ["STYLES", "Drawing", "synthesize"]
 
 
-def synthesize(seed: int, size: int = 512, style: str | None = None) -> Drawing:
+def synthesize(seed: int, size: int = 512, style: str | None = None, device: int | None = None) -> Drawing:
     """Draw one image of vessels and its truth.
 
     Parameters
@@ -39,6 +40,9 @@ def synthesize(seed: int, size: int = 512, style: str | None = None) -> Drawing:
         Side in pixels.
     style : {"fundus", "angiogram", "octa", "mixed", "overlap"}, optional
         Drawn from the seed if not given.
+    device : int, optional
+        Images of one device look alike: their resolution, contrast, blur and tint, and who marked them. Drawn from the
+        seed if not given.
 
     Returns
     -------
@@ -55,6 +59,6 @@ def synthesize(seed: int, size: int = 512, style: str | None = None) -> Drawing:
         style = str(rng.choice(list(SHARES), p=list(SHARES.values())))
     if style not in STYLES:
         raise ValueError(f"unknown style '{style}'; one of {', '.join(STYLES)}")
-    drawing = STYLES[style](rng, size)
+    drawing = STYLES[style](rng, size, rng if device is None else np.random.default_rng(device))
     image = (np.clip(drawing.image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return drawing._replace(image=jpeg(rng, image) if rng.random() < COMPRESSED else image)

@@ -16,32 +16,32 @@ from .tree import RADIUS, TRAVEL, Growth, Roots, grow
 SIDE = 512.0
 
 
-def angiogram(rng: np.random.Generator, size: int) -> Drawing:
+def angiogram(rng: np.random.Generator, size: int, device: np.random.Generator) -> Drawing:
     """Draw one frame, or a window of a larger one: coronary or cerebral, plain or subtracted, dark or bright."""
-    zoom = rng.uniform(0.5, 2.5)
-    roots, growth = _coronary(rng) if rng.random() < 0.65 else _cerebral(rng)
+    zoom = device.uniform(0.5, 2.5)
+    roots, growth = _coronary(rng) if device.random() < 0.65 else _cerebral(rng)
     grown = grow(rng, SIDE, roots, growth, 2400)
     view = View(size, zoom, _corner(rng, size / zoom, grown))
     segments = view.place(grown)
-    sigma = rng.uniform(0.5, 1.2) * max(1.0, zoom**0.7)
+    sigma = device.uniform(0.5, 1.2) * max(1.0, zoom**0.7)
     strength = per_tree(rng, segments, 0.3, 0.75) * _wash_in(rng, segments)
-    vessels = shadow(segments, size, strength, rng.uniform(0.2, 1.2) * zoom, sigma)
-    subtracted = rng.random() < 0.3
+    vessels = shadow(segments, size, strength, device.uniform(0.2, 1.2) * zoom, sigma)
+    subtracted = device.random() < 0.3
     ground = _subtracted(rng, size) if subtracted else _chest(rng, view)
-    tube, catheter = _catheter(rng, view, roots)
-    if subtracted and rng.random() < 0.7:
+    tube, catheter = _catheter(rng, view, roots, device)
+    if subtracted and device.random() < 0.7:
         # Subtraction leaves too little of it to be marked.
         catheter, tube = catheter * np.float32(0.2), np.zeros_like(tube)
     image = ground * (1 - vessels * (1 + np.float32(0.1) * texture(rng, size, 2, 6))) * (1 - catheter)
     image = grain(rng, image, 0.06, quantum=0.8)
     # What the contrast has not reached is not marked.
     reached = segments[strength > 0.06]
-    mask = Annotator.any(rng, sigma).mark(reached, size) > 0
-    if rng.random() < 0.4:
+    mask = Annotator.any(device, sigma).mark(reached, size) > 0
+    if device.random() < 0.4:
         opening = collimator(rng, size)
         image = image * opening + np.float32(rng.uniform(0, 0.1)) * (1 - opening)
         mask, tube = mask & (opening > 0.5), tube & (opening > 0.5)
-    if rng.random() < (0.3 if subtracted else 0.12):
+    if device.random() < (0.3 if subtracted else 0.12):
         image = 1 - image
     return Drawing(gray(image), mask, {"vessel": mask, "catheter": tube & ~mask})
 
@@ -98,21 +98,23 @@ def _wash_in(rng: np.random.Generator, segments: np.ndarray) -> np.ndarray:
     return np.clip((front + length - segments[:, TRAVEL]) / length, 0, 1)
 
 
-def _catheter(rng: np.random.Generator, view: View, roots: Roots) -> tuple[np.ndarray, np.ndarray]:
+def _catheter(
+    rng: np.random.Generator, view: View, roots: Roots, device: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw the catheter that leads to the vessels, wires and leads: where they are, and how dark, in 0..1."""
     absent = np.zeros((view.size, view.size), np.float32)
     straight = Growth(wiggle=rng.uniform(0.002, 0.01), forks=0, twigs=0, taper=0, smallest=0.1, ends=0)
     parts = []
-    if rng.random() < 0.65:
+    if device.random() < 0.65:
         back = Roots(
-            roots.position[:1], roots.heading[:1] + np.pi + rng.normal(0, 0.5), rng.uniform(1.4, 3.6, 1),
+            roots.position[:1], roots.heading[:1] + np.pi + rng.normal(0, 0.5), device.uniform(1.4, 3.6, 1),
             rng.normal(0, 0.02, 1),
         )  # fmt: skip
-        parts.append((grow(rng, SIDE, back, straight, 220), rng.uniform(0.12, 0.5), rng.random() < 0.4))
-    if rng.random() < 0.35:
+        parts.append((grow(rng, SIDE, back, straight, 220), device.uniform(0.12, 0.5), device.random() < 0.4))
+    if device.random() < 0.35:
         wires = from_borders(rng, SIDE, int(rng.integers(1, 4)), (0.5, 1.6), 0.006)
         length = int(rng.integers(40, 200))
-        parts.append((grow(rng, SIDE, wires, straight, length), rng.uniform(0.15, 0.6), False))
+        parts.append((grow(rng, SIDE, wires, straight, length), device.uniform(0.15, 0.6), False))
     if not parts:
         return absent > 0, absent
     lines, levels = [], []
@@ -124,9 +126,9 @@ def _catheter(rng: np.random.Generator, view: View, roots: Roots) -> tuple[np.nd
             lumen = placed.copy()
             lumen[:, RADIUS] *= 0.55
             lines.append(lumen)
-            levels.append(np.full(len(placed), level * rng.uniform(0.5, 0.9)))
+            levels.append(np.full(len(placed), level * device.uniform(0.5, 0.9)))
     drawn, level = np.concatenate(lines), np.concatenate(levels)
-    dark = shadow(drawn, view.size, level, 0.0, rng.uniform(0.4, 0.9))
+    dark = shadow(drawn, view.size, level, 0.0, device.uniform(0.4, 0.9))
     return Annotator().mark(drawn, view.size) > 0, dark
 
 

@@ -23,10 +23,11 @@ STEP = 5.0
 ARTERY, VEIN = 1, 2
 
 
-def fundus(rng: np.random.Generator, size: int) -> Drawing:
+def fundus(rng: np.random.Generator, size: int, device: np.random.Generator) -> Drawing:
     """Draw one photograph, or a window of it, of a field of 300 to 3000 pixels."""
-    field = np.exp(rng.uniform(np.log(300), np.log(3000))) if rng.random() < 0.35 else rng.uniform(450, 1100)
-    radius = 270 * rng.uniform(0.65, 1.3)
+    wide = device.random() < 0.35
+    field = np.exp(device.uniform(np.log(300), np.log(3000))) if wide else device.uniform(450, 1100)
+    radius = 270 * device.uniform(0.65, 1.3)
     zoom = field / (2 * radius)
     centre = np.full(2, SIDE / 2)
     axis = rng.choice((0.0, np.pi)) + rng.normal(0, 0.12)
@@ -40,22 +41,22 @@ def fundus(rng: np.random.Generator, size: int) -> Drawing:
 
     segments, classes = _vessels(rng, nerve, axis, view)
     # Blood rich in oxygen is lighter: what tells arteries from veins, with their reflex and width.
-    share = np.where(classes == VEIN, 1.0, rng.uniform(0.5, 0.85))
-    sigma = rng.uniform(0.35, 1.1) * max(1.0, zoom**0.5)
-    strength = rng.uniform(0.35, 0.8) * per_tree(rng, segments, 0.85, 1.0) * share
-    vessels, reflex = _with_reflex(rng, segments, strength, classes)
-    dark = shadow(vessels, size, reflex, rng.uniform(0.3, 2.5) * zoom, sigma)
+    share = np.where(classes == VEIN, 1.0, device.uniform(0.5, 0.85))
+    sigma = device.uniform(0.35, 1.1) * max(1.0, zoom**0.5)
+    strength = device.uniform(0.35, 0.8) * per_tree(rng, segments, 0.85, 1.0) * share
+    vessels, reflex = _with_reflex(device, segments, strength, classes)
+    dark = shadow(vessels, size, reflex, device.uniform(0.3, 2.5) * zoom, sigma)
 
     ground = _retina(rng, view, nerve, fovea)
-    tint = rng.uniform((0.75, 0.35, 0.08), (1.2, 0.75, 0.4)).astype(np.float32)
-    absorption = rng.uniform((0.15, 0.8, 0.3), (0.6, 1.0, 0.9)).astype(np.float32)
+    tint = device.uniform((0.75, 0.35, 0.08), (1.2, 0.75, 0.4)).astype(np.float32)
+    absorption = device.uniform((0.15, 0.8, 0.3), (0.6, 1.0, 0.9)).astype(np.float32)
     image = ground * tint * (1 - dark[..., None] * absorption)
     image = grain(rng, image, 0.04)
-    truth = Annotator.any(rng, sigma, sparing=0.05).mark(segments, size, classes)
-    if rng.random() < 0.85:
+    truth = Annotator.any(device, sigma, sparing=0.05).mark(segments, size, classes)
+    if device.random() < 0.85:
         inside = round_field(rng, size, view.point(*centre), radius * zoom)
         image, truth = image * inside[..., None] + np.float32(rng.uniform(0, 0.03)), truth * (inside > 0.5)
-    if rng.random() < 0.2:
+    if device.random() < 0.2:
         image = np.repeat(image[..., 1:2], 3, axis=2)
     return Drawing(image, truth > 0, {"artery": truth == ARTERY, "vein": truth == VEIN})
 

@@ -13,9 +13,9 @@ from .roots import fan, from_borders, scattered
 from .tree import TREE, Growth, grow
 
 
-def mixed(rng: np.random.Generator, size: int) -> Drawing:
+def mixed(rng: np.random.Generator, size: int, device: np.random.Generator) -> Drawing:
     """Draw an image of no particular organ or device."""
-    zoom = np.exp(rng.uniform(np.log(0.5), np.log(3.5)))
+    zoom = np.exp(device.uniform(np.log(0.5), np.log(3.5)))
     side = size / zoom
     view = View(size, zoom)
     growth = Growth(
@@ -30,20 +30,20 @@ def mixed(rng: np.random.Generator, size: int) -> Drawing:
     count, radii = int(rng.integers(2, 16)), (0.8, rng.uniform(2, 7))
     place = (from_borders, scattered, fan)[rng.integers(0, 3)]
     segments = view.place(grow(rng, side, place(rng, side, count, radii, 0.01), growth, 2200))
-    sigma = rng.uniform(0.4, 1.2) * max(1.0, zoom**0.7)
+    sigma = device.uniform(0.4, 1.2) * max(1.0, zoom**0.7)
     strength = per_tree(rng, segments, 0.15, 0.8)
-    vessels = shadow(segments, size, strength, rng.uniform(0, 1.2) * zoom, sigma)
-    image = _contrast(rng, _anything(rng, size, zoom), vessels)
-    mask = Annotator.any(rng, sigma).mark(segments, size) > 0
+    vessels = shadow(segments, size, strength, device.uniform(0, 1.2) * zoom, sigma)
+    image = _contrast(device, _anything(rng, size, zoom), vessels)
+    mask = Annotator.any(device, sigma).mark(segments, size) > 0
     if rng.random() < 0.5:
         return Drawing(grain(rng, gray(image), 0.08), mask, {"vessel": mask})
     coloured = image[..., None] * rng.uniform(0.5, 1.2, 3).astype(np.float32)
     return Drawing(grain(rng, coloured, 0.08), mask, {"vessel": mask})
 
 
-def overlap(rng: np.random.Generator, size: int) -> Drawing:
+def overlap(rng: np.random.Generator, size: int, device: np.random.Generator) -> Drawing:
     """Draw two trees that cross, alike but for a little contrast and width: which is which, their course tells."""
-    view = View(size, rng.uniform(0.5, 1.1))
+    view = View(size, device.uniform(0.5, 1.1))
     side = size / view.zoom
     growth = Growth(
         wiggle=rng.uniform(0.01, 0.04),
@@ -56,9 +56,9 @@ def overlap(rng: np.random.Generator, size: int) -> Drawing:
     )
     roots = from_borders(rng, side, 2, (3, 5.5), 0.008, spread=0.25)
     segments = view.place(grow(rng, side, roots, growth, 1600))
-    sigma = rng.uniform(0.5, 1.2)
+    sigma = device.uniform(0.5, 1.2)
     vessels = shadow(segments, size, per_tree(rng, segments, 0.4, 0.6), 0.5 * view.zoom, sigma)
-    image = _contrast(rng, _anything(rng, size, view.zoom), vessels)
+    image = _contrast(device, _anything(rng, size, view.zoom), vessels)
     trees = {}
     for number in (0, 1):
         own = segments[segments[:, TREE] == number]

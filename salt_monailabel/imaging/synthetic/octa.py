@@ -16,9 +16,9 @@ from .tree import Growth, Roots, grow
 SIDE = 330.0
 
 
-def octa(rng: np.random.Generator, size: int) -> Drawing:
+def octa(rng: np.random.Generator, size: int, device: np.random.Generator) -> Drawing:
     """Draw one projection, or a window of a larger one."""
-    zoom = np.exp(rng.uniform(np.log(0.7), np.log(2.2)))
+    zoom = np.exp(device.uniform(np.log(0.7), np.log(2.2)))
     side = size / zoom
     whole = max(side, SIDE)
     zone = rng.uniform(0.3, 0.7, 2) * whole
@@ -30,20 +30,20 @@ def octa(rng: np.random.Generator, size: int) -> Drawing:
     if rng.random() < 0.15:
         avascular *= 0
 
-    sigma = rng.uniform(0.4, 0.9) * max(1.0, zoom**0.5)
+    sigma = device.uniform(0.4, 0.9) * max(1.0, zoom**0.5)
     strength = per_tree(rng, segments, 0.65, 1.0)
-    vessels = shadow(segments, size, strength, rng.uniform(0, 0.4) * zoom, sigma)
+    vessels = shadow(segments, size, strength, device.uniform(0, 0.4) * zoom, sigma)
     bed = ridges(rng, size, rng.uniform(0.8, 1.9) * zoom)
     if rng.random() < 0.5:
         bed = np.maximum(bed, np.float32(rng.uniform(0.3, 0.9)) * ridges(rng, size, rng.uniform(0.8, 1.9) * zoom))
-    bed *= np.float32(rng.uniform(0.15, 0.65)) * (1 + np.float32(0.35) * texture(rng, size, 2, 16))
-    ground = np.float32(rng.uniform(0.03, 0.2))
+    bed *= np.float32(device.uniform(0.15, 0.65)) * (1 + np.float32(0.35) * texture(rng, size, 2, 16))
+    ground = np.float32(device.uniform(0.03, 0.2))
     image = np.maximum(ground + bed, vessels) * (1 - avascular) + np.float32(rng.uniform(0, 0.1)) * avascular
-    speckle = rng.gamma(shape := rng.uniform(3, 25), 1 / shape, image.shape).astype(np.float32)
-    image = image * blur(speckle, rng.uniform(0.3, 0.8)) * light(rng, size, rng.uniform(0, 0.7))
+    speckle = rng.gamma(shape := device.uniform(3, 25), 1 / shape, image.shape).astype(np.float32)
+    image = image * blur(speckle, device.uniform(0.3, 0.8)) * light(rng, size, rng.uniform(0, 0.7))
     image = grain(rng, image, 0.05)
     # Speckle lets vessels bloom: who marks them draws inside their bright border.
-    mask = (Annotator.any(rng, -2.2).mark(segments, size) > 0) & (avascular < 0.7)
+    mask = (Annotator.any(device, -2.2).mark(segments, size) > 0) & (avascular < 0.7)
     if rng.random() < 0.4:
         shifts = motion(rng, size)
         image, mask = displace(image, shifts), displace(mask, shifts)

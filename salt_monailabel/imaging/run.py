@@ -1,0 +1,78 @@
+"""What of a run is looked at: all frames or some, as they are or subtracted, one by one or projected over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from .header import ImageError
+from .projection import minimum_intensity, peak_opacification
+from .study import Study
+from .subtraction import averaged, mask_frame, shifted, subtract
+
+Projection = Literal["none", "minimum", "peak"]
+PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What of a run is looked at.
+
+    Attributes
+    ----------
+    first, last : int
+        Frames, counted from 0; `last` of -1 is the last there is.
+    subtracted : bool
+        Whether a frame without contrast medium is subtracted from each.
+    mask : int, optional
+        That frame; by default those the file names, or the last before contrast medium arrives.
+    projection : {"none", "minimum", "peak"}
+        Frame by frame; the darkest value of each pixel over time, one image for all frames; or the frame with the most
+        contrast medium alone.
+    """
+
+    first: int = 0
+    last: int = -1
+    subtracted: bool = False
+    mask: int | None = None
+    projection: Projection = "none"
+
+    def images(self, study: Study) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+        """Yield images (rows, columns, channels) to be segmented, each with the frames that its mask is for.
+
+        Raises
+        ------
+        ImageError
+            If the study has no such frames, or is in colour and to be subtracted or projected.
+        """
+        count = study.shape[0]
+        chosen = range(self.first, (self.last if self.last >= 0 else count - 1) + 1)
+        if not chosen or chosen[0] < 0 or chosen[-1] >= count:
+            raise ImageError(f"{study.name} has the frames 0 to {count - 1}; got {self.first} to {self.last}")
+        if not self.subtracted and self.projection == "none":
+            yield from (([index], study.frame(index)) for index in chosen)
+            return
+        if count < 2 or study.pixels.shape[-1] > 1:
+            raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
+        # As stored: a window for the eye would bend what is to be subtracted.
+        frames = np.asarray(study.pixels)[..., 0]
+        if self.subtracted:
+            frames = subtract(frames, self._mask(study, frames), study.acquisition.logarithmic)
+        if self.projection == "minimum":
+            yield chosen, minimum_intensity(frames[chosen.start : chosen.stop])[..., None]
+        elif self.projection == "peak":
+            peak = chosen.start + peak_opacification(frames[chosen.start : chosen.stop])
+            yield [peak], frames[peak, ..., None]
+        else:
+            yield from (([index], frames[index, ..., None]) for index in chosen)
+
+    def _mask(self, study: Study, frames: np.ndarray) -> np.ndarray:
+        if self.mask is not None:
+            return averaged(frames, [self.mask])
+        tagged = study.acquisition.mask
+        if tagged is None:
+            return averaged(frames, [mask_frame(frames)])
+        return shifted(averaged(frames, tagged.frames), *tagged.shift)

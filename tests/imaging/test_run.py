@@ -1,0 +1,85 @@
+"""What of a run is looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from salt_monailabel.imaging import ImageError, Study, read_study
+from salt_monailabel.imaging.run import RunView
+
+from ..dicom import COLUMNS, ROWS, item, run, written
+
+FRAMES = 12
+# Contrast medium arrives in frame 6 and fills a vessel by frame 8.
+FILLED = np.clip((np.arange(FRAMES) - 5) / 3, 0, 1)
+
+
+@pytest.fixture
+def vessel() -> np.ndarray:
+    place = np.zeros((ROWS, COLUMNS), bool)
+    place[10:13] = True
+    return place
+
+
+@pytest.fixture
+def cine(tmp_path: Path, vessel: np.ndarray) -> Path:
+    """Write a run over bone that is darker on the right."""
+    bone = np.linspace(3000, 1500, COLUMNS) * np.ones((ROWS, 1))
+    frames = bone * (1 - 0.4 * FILLED[:, None, None] * vessel)
+    return written(tmp_path / "cine.dcm", frames.astype(np.uint16), FrameTime=33)
+
+
+def images(study: Study, **view: Any) -> list[tuple[list[int], np.ndarray]]:
+    return [(list(frames), image) for frames, image in RunView(**view).images(study)]
+
+
+def test_frame_by_frame_each_is_as_it_is_shown(cine: Path) -> None:
+    study = read_study(cine)
+    assert [frames for frames, _ in images(study)] == [[i] for i in range(FRAMES)]
+    ((frames, image),) = images(study, first=7, last=7)
+    assert frames == [7]
+    assert np.array_equal(image, study.frame(7))
+
+
+def test_subtracted_the_vessel_alone_remains(cine: Path, vessel: np.ndarray) -> None:
+    ((frames, image),) = images(read_study(cine), first=9, last=9, subtracted=True)
+    assert frames == [9]
+    assert np.ptp(image[~vessel]) < 0.01
+    assert image[vessel].max() < image[~vessel].min() - 0.4
+
+
+def test_the_darkest_over_time_stands_for_all_frames(cine: Path, vessel: np.ndarray) -> None:
+    ((frames, image),) = images(read_study(cine), first=2, projection="minimum")
+    assert frames == list(range(2, FRAMES))
+    assert np.array_equal(image, np.asarray(read_study(cine).pixels)[2:].min(axis=0))
+
+
+def test_the_peak_is_a_frame_in_which_the_vessel_is_filled(cine: Path) -> None:
+    ((frames, _),) = images(read_study(cine), projection="peak")
+    assert frames[0] >= 8
+
+
+def test_the_mask_the_file_names_is_subtracted_unless_another_is_chosen(cine: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(read_study(cine).pixels)[..., 0]
+    tagged = item(MaskOperation="AVG_SUB", MaskFrameNumbers=[12])
+    study = read_study(written(tmp_path / "tagged.dcm", pixels, MaskSubtractionSequence=[tagged]))
+    ((_, last),) = images(study, first=11, last=11, subtracted=True)
+    assert np.ptp(last) == 0
+    ((_, chosen),) = images(study, first=11, last=11, subtracted=True, mask=0)
+    assert np.ptp(chosen) > 0.4
+
+
+@pytest.mark.parametrize("view", [{"first": 12}, {"first": -1}, {"first": 5, "last": 3}, {"last": 12}])
+def test_frames_there_are_not_are_named(cine: Path, view: dict[str, int]) -> None:
+    with pytest.raises(ImageError, match=r"cine\.dcm has the frames 0 to 11"):
+        images(read_study(cine), **view)
+
+
+def test_a_single_image_is_no_run(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path / "one.dcm", run(1)))
+    with pytest.raises(ImageError, match=r"one\.dcm is no run"):
+        images(study, projection="minimum")

@@ -1,0 +1,85 @@
+"""A DICOM segmentation gives back the pixels it was written from, to readers that are not ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom_seg
+import pytest
+from highdicom.seg import segread
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging.segmentation import write_segmentation
+
+from ..dicom import COLUMNS, ROWS, run, written
+
+LABELS = ("vessel", "artery", "catheter")
+PLACE = {
+    "FrameOfReferenceUID": generate_uid(),
+    "ImagePositionPatient": [1.5, -20, 3],
+    "ImageOrientationPatient": [1, 0, 0, 0, 0, -1],
+    "PixelSpacing": [0.3, 0.2],
+    "SliceThickness": 1,
+}
+
+
+def masks(frames: int) -> st.SearchStrategy[np.ndarray]:
+    return arrays(np.uint8, (frames, ROWS, COLUMNS), elements=st.integers(0, 3), fill=st.just(0)).filter(np.any)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mask=masks(4))
+def test_a_run_without_a_place_comes_back_frame_by_frame(tmp_path: Path, mask: np.ndarray) -> None:
+    source = written(tmp_path / "run.dcm", run(4), ImagerPixelSpacing=[0.2, 0.2])
+    write_segmentation(mask, LABELS, source, tmp_path / "mask.dcm")
+    identifier = dcmread(source).SOPInstanceUID
+    found = segread(tmp_path / "mask.dcm").get_pixels_by_source_frame(
+        identifier, [1, 2, 3, 4], ignore_spatial_locations=True, assert_missing_frames_are_empty=True
+    )
+    present = [value for value in (1, 2, 3) if (mask == value).any()]
+    assert np.array_equal(found, np.stack([mask == value for value in present], axis=-1))
+
+
+def test_an_image_with_a_place_is_referred_to_there(tmp_path: Path) -> None:
+    source = written(tmp_path / "slice.dcm", run(1), **PLACE)
+    mask = np.zeros((1, ROWS, COLUMNS), np.uint8)
+    mask[0, 3:9, 5:20] = 1
+    write_segmentation(mask, LABELS, source, tmp_path / "mask.dcm")
+    stored = dcmread(tmp_path / "mask.dcm")
+    assert stored.FrameOfReferenceUID == PLACE["FrameOfReferenceUID"]
+    read = pydicom_seg.MultiClassReader().read(stored)
+    assert np.array_equal(read.data, mask)
+    assert read.image.GetOrigin() == pytest.approx((1.5, -20, 3))
+    assert read.image.GetSpacing()[:2] == pytest.approx((0.2, 0.3))
+
+
+def test_the_segments_are_named_and_coded(tmp_path: Path) -> None:
+    mask = np.zeros((1, ROWS, COLUMNS), np.uint8)
+    mask[0, 0], mask[0, 5] = 1, 3
+    source = written(tmp_path / "slice.dcm", run(1))
+    write_segmentation(mask, LABELS, source, tmp_path / "mask.dcm", "0007")
+    stored = dcmread(tmp_path / "mask.dcm")
+    assert [(s.SegmentNumber, s.SegmentLabel) for s in stored.SegmentSequence] == [(1, "vessel"), (2, "catheter")]
+    kinds = [segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning for segment in stored.SegmentSequence]
+    assert kinds == ["Blood vessel", "Catheter"]
+    assert stored.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "0007"
+    assert stored.StudyInstanceUID == dcmread(source).StudyInstanceUID
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    source = written(tmp_path / "run.dcm", run(2))
+    (tmp_path / "photo.png").write_bytes(b"no dicom")
+    empty = np.zeros((2, ROWS, COLUMNS), np.uint8)
+    with pytest.raises(ImageError, match=r"run\.dcm is empty"):
+        write_segmentation(empty, LABELS, source, tmp_path / "mask.dcm")
+    with pytest.raises(ImageError, match="frames, rows, columns"):
+        write_segmentation(empty[:1] + 1, LABELS, source, tmp_path / "mask.dcm")
+    with pytest.raises(ImageError, match=r"photo\.png is no DICOM image"):
+        write_segmentation(empty, LABELS, tmp_path / "photo.png", tmp_path / "mask.dcm")
+    assert not (tmp_path / "mask.dcm").exists()
