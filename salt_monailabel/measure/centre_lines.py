@@ -65,7 +65,9 @@ def centre_lines(mask: np.ndarray) -> CentreLines:
         count = int(places.max())
         joined = np.array([[places[tuple(path[0])], places[tuple(path[-1])]] for path in paths]) - 1
         degrees = np.bincount(joined.ravel(), minlength=count)
-        radii = ndimage.maximum(depth, places, np.arange(1, count + 1))
+        # What ndimage.maximum returns, without sorting the whole image.
+        radii = np.zeros(count)
+        np.maximum.at(radii, places[places > 0] - 1, depth[places > 0])
         spurs = [path for path, ends in zip(paths, joined, strict=True) if _is_spur(path, degrees[ends], radii[ends])]
         if not spurs:
             break

@@ -109,7 +109,7 @@ def measure(
     Returns
     -------
     Measurements
-        With no segment where there is no vessel longer than it is wide.
+        With no segment where there is no vessel, or only a dot.
 
     Raises
     ------
@@ -145,10 +145,8 @@ def measure(
 
 
 def _segments(vessel: np.ndarray, lines: CentreLines, spacing: tuple[float, float]) -> tuple[Segment, ...]:
-    segments = []
-    for points, across, (begins, ends) in zip(
-        lines.lines, diameters(vessel, lines, spacing), lines.joined, strict=True
-    ):
+    segments, measured = [], diameters(vessel, lines, spacing)
+    for points, across, (begins, ends) in zip(lines.lines, measured, lines.joined, strict=True):
         length = float(arc(points, spacing)[-1])
         chord = float(np.hypot(*((points[-1] - points[0]) * spacing)))
         known = across[~np.isnan(across)]
@@ -162,7 +160,7 @@ def _segments(vessel: np.ndarray, lines: CentreLines, spacing: tuple[float, floa
                 mean_diameter=mean_along([points], [across], spacing),
                 min_diameter=float(known.min()) if known.size else float("nan"),
                 max_diameter=float(known.max()) if known.size else float("nan"),
-                tortuosity=length / chord if begins != ends else float("nan"),
+                tortuosity=length / chord if begins != ends and chord > 0 else float("nan"),
             )
         )
     return tuple(segments)

@@ -23,11 +23,12 @@ def longest(mask: np.ndarray, spacing: tuple[float, float] | None = None) -> Seg
 
 
 @settings(max_examples=25)
-@given(widths, angles, st.floats(40, 150), shifts)
+@given(widths, angles, st.floats(35, 60), shifts)
 def test_a_curved_tube_is_as_wide_as_it_was_drawn(
     width: float, angle: float, radius: float, shift: tuple[float, float]
 ) -> None:
-    segment = longest(tube(width, angle, radius, LENGTH, shift))
+    # Long enough to lie in many ways to the grid of pixels.
+    segment = longest(tube(width, angle, radius, 110, shift))
     assert segment.mean_diameter == pytest.approx(width, abs=0.25)
     assert np.nanmean(abs(segment.diameters - width)) < 0.25
     assert segment.min_diameter <= segment.mean_diameter <= segment.max_diameter
