@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold, sato
-from skimage.morphology import remove_small_objects, skeletonize
+from skimage.morphology import skeletonize
 
 from salt_monailabel.imaging.projection import logarithm, minimum_intensity, peak_opacification, shadow, thin_and_dark
 from salt_monailabel.imaging.subtraction import averaged, mask_frame, registered, shifted, subtract
@@ -29,7 +29,10 @@ from salt_monailabel.imaging.subtraction import averaged, mask_frame, registered
 WIDTHS, BAND, TILE, SHORTEST = (2, 3, 4), (12, 24), 64, 40
 # Of the ridge filter, in logarithms of brightness: where a course is certain, and how far it is followed from there.
 CERTAIN, FOLLOWED = 0.06, 0.03
-CELL = 320
+DRAWN = (
+    "raw", "mask frame found", "mask frame found, registered elastically", "percentile 75 of all frames",
+)  # fmt: skip
+CELL = 384
 
 
 def main() -> None:
@@ -71,6 +74,10 @@ def main() -> None:
         "measured frames": chosen,
         "processor seconds": {name: round(value, 2) for name, value in seconds.items()},
         "contrast to noise": rows,
+        "times the raw frame's": {
+            name: {place: round(row[place]["mean"] / rows["raw"][place]["mean"], 1) for place in row}
+            for name, row in rows.items()
+        },
     }
     print(json.dumps(result, indent=1))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +97,8 @@ class Course:
     def __init__(self, ridges: np.ndarray, before: np.ndarray, lit: np.ndarray) -> None:
         new = np.where(lit & (ridges > 2 * ndimage.maximum_filter(before, 9)), ridges, 0)
         lines = skeletonize(apply_hysteresis_threshold(new, FOLLOWED, CERTAIN))
-        self.vessel = remove_small_objects(lines, SHORTEST, connectivity=2)
+        pieces, _ = ndimage.label(lines, np.ones((3, 3)))
+        self.vessel = lines & (np.bincount(pieces.ravel()) >= SHORTEST)[pieces]
         distance = ndimage.distance_transform_edt(~self.vessel)
         self.band = lit & (distance >= BAND[0]) & (distance < BAND[1])
 
@@ -137,13 +145,19 @@ def _ways(
     yield "mean of the frames before", subtract(some, averaged(frames, earlier))
     alike = np.stack([frames[_most_alike(frame, frames[: before + 1])] for frame in some])
     yield "of the frames before the most alike", subtract(some, alike)
-    for name, masks in (("mask frame found", [frames[before]] * len(some)), ("the most alike", alike)):
-        for elastic in (False, True):
-            moved = [registered(mask, frame, elastic) for mask, frame in zip(masks, some, strict=True)]
-            yield f"{name}, registered {'elastically' if elastic else 'rigidly'}", subtract(some, np.stack(moved))
+    same = np.broadcast_to(frames[before], some.shape)
+    yield "mask frame found, registered rigidly", _registered(some, same, elastic=False)
+    yield "mask frame found, registered elastically", _registered(some, same)
+    yield "the most alike, registered elastically", _registered(some, alike)
     for percentile in (50, 75, 90):
         mask = np.percentile(frames, percentile, axis=0).astype(np.float32)
         yield f"percentile {percentile} of all frames", subtract(some, mask)
+    yield "percentile 90 of all frames, registered elastically", _registered(some, np.broadcast_to(mask, some.shape))
+
+
+def _registered(frames: np.ndarray, masks: np.ndarray, elastic: bool = True) -> np.ndarray:
+    moved = [registered(mask, frame, elastic) for mask, frame in zip(masks, frames, strict=True)]
+    return subtract(frames, np.stack(moved))
 
 
 def _most_alike(frame: np.ndarray, masks: np.ndarray) -> int:
@@ -154,21 +168,27 @@ def _most_alike(frame: np.ndarray, masks: np.ndarray) -> int:
 def _sheet(
     frames: np.ndarray, chosen: list[int], before: int, pictures: dict[str, np.ndarray], courses: list[Course]
 ) -> Image.Image:
-    """Draw a column for each of five frames and a row for each way; projections last, then the courses measured."""
+    """Draw a column for each of five frames and a row for each of some ways; then projections, and the courses."""
     columns = np.linspace(0, len(chosen) - 1, 5).astype(int)
-    rows = [[_gray(images[column]) for column in columns] for images in pictures.values()]
-    whole = subtract(frames, frames[before])
-    last = [frames[before], minimum_intensity(frames), frames[peak_opacification(frames)]]
-    rows.append([*map(_gray, last), _gray(minimum_intensity(whole)), _gray(whole[peak_opacification(whole)])])
-    rows.append([_gray(np.where(courses[c].vessel, 255, frames[chosen[c]])) for c in columns])
+    rows = [[_cell(pictures[name][column], f"{name}, {chosen[column]}") for column in columns] for name in DRAWN]
+    subtracted = subtract(frames, frames[before])
+    peaks = [(name, peak_opacification(run), run) for name, run in (("raw", frames), ("subtracted", subtracted))]
+    rows.append(
+        [_cell(frames[before], f"mask, {before}")]
+        + [_cell(run[peak], f"peak of {name}, {peak}") for name, peak, run in peaks]
+        + [_cell(minimum_intensity(run), f"darkest of {name}") for name, _, run in peaks]
+    )
+    rows.append([_cell(np.where(courses[c].vessel, 255, frames[chosen[c]]), "measured course") for c in columns])
     return Image.fromarray(np.vstack([np.hstack(row) for row in rows]))
 
 
-def _gray(image: np.ndarray) -> np.ndarray:
-    """Window an image between percentiles of its lit pixels."""
-    low, high = np.percentile(image[image != 0], (0.5, 99.5))
+def _cell(image: np.ndarray, title: str) -> np.ndarray:
+    """Draw an image; subtracted ones alike, others between percentiles of what is lit."""
+    low, high = (-0.5, 0.3) if image.min() < 0 else np.percentile(image[image > image.min()], (0.5, 99.5))
     scaled = np.clip((image - low) / (high - low), 0, 1) * 255
-    return np.asarray(Image.fromarray(scaled.astype(np.uint8)).resize((CELL, CELL), Image.Resampling.LANCZOS))
+    cell = Image.fromarray(scaled.astype(np.uint8)).resize((CELL, CELL), Image.Resampling.LANCZOS)
+    ImageDraw.Draw(cell).text((4, 2), title, 255, stroke_width=1, stroke_fill=0)
+    return np.asarray(cell)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class MaskFrames:
     frames : tuple of int
         Counted from 0; their mean is the mask.
     shift : tuple of float
-        By how many rows and columns the mask is to be moved.
+        By how many pixels the mask is to be moved, down and to the left.
     """
 
     frames: tuple[int, ...]

@@ -10,6 +10,8 @@ SHADOW = 0.01
 # A side of the pictures in which thin dark structure is looked for, the thickest of it in their pixels, and on how many
 # tiles on a side it is added up.
 SIDE, THICKEST, TILES = 256, 9, 16
+# Of these pixels; broader shades tell nothing of structure, and outweigh it.
+SHADE = 32
 
 
 def minimum_intensity(frames: np.ndarray) -> np.ndarray:
@@ -91,3 +93,9 @@ def reduced(image: np.ndarray, side: int) -> np.ndarray:
 def depth(image: np.ndarray) -> np.ndarray:
     """Return how deep each pixel lies in dark structure of up to `THICKEST` pixels: a black top-hat."""
     return ndimage.grey_closing(image, (THICKEST, THICKEST)) - image
+
+
+def without_shade(image: np.ndarray, lit: np.ndarray) -> np.ndarray:
+    """Return by how much lit pixels differ from a Gaussian mean of the lit ones around them; 0 elsewhere."""
+    around, weight = (ndimage.gaussian_filter(np.where(lit, values, 0), SHADE) for values in (image, np.float32(1)))
+    return np.where(lit, image - around / np.maximum(weight, np.finfo(np.float32).tiny), 0)

@@ -168,3 +168,11 @@ def test_registration_is_repeatable_and_keeps_the_mask_where_it_cannot_do_better
     assert np.array_equal(registered(constant, frames[9]), constant)
     assert np.array_equal(registered(frames[9], constant), frames[9])
     assert np.array_equal(registered(constant * 0, constant), constant * 0)
+
+
+def test_a_mask_follows_a_turn() -> None:
+    mask = 200 * anatomy(SIDE)
+    frame = ndimage.rotate(mask, 3, reshape=False, order=3, mode="nearest")
+    inside = np.s_[32:-32, 32:-32]
+    before = np.abs(np.log(mask / frame))[inside].mean()
+    assert np.abs(np.log(registered(mask, frame, elastic=False) / frame))[inside].mean() < 0.25 * before
