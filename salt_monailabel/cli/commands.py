@@ -25,8 +25,8 @@ from rich.progress import (
 from rich.table import Table
 
 from salt_monailabel.adapters import Adapter, save
-from salt_monailabel.imaging import MASK_EXTENSIONS, ImageError, overlay, read_study, to_rgb, write_mask
-from salt_monailabel.imaging.segmentation import SEGMENTATION, write_segmentation
+from salt_monailabel.imaging import ImageError, overlay, read_study, to_rgb
+from salt_monailabel.imaging.result import check_result, write_result
 from salt_monailabel.inference import Predictor, adapted_model, card_of
 from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
@@ -60,9 +60,7 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, exte
 
     The overlay is that of the first frame.
     """
-    if extension not in (*MASK_EXTENSIONS, SEGMENTATION):
-        known = ", ".join((*MASK_EXTENSIONS, SEGMENTATION))
-        raise ImageError(f"a mask cannot be written as '{extension}'; one of {known}")
+    check_result(extension)
     names = [path.stem for path in images]
     if clash := next((path for path in images if names.count(path.stem) > 1), None):
         raise ImageError(f"several would be written as {clash.stem}{extension}; segment them into different folders")
@@ -85,11 +83,7 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, exte
 def _predict(path: Path, out: Path, predictor: Predictor, extension: str) -> None:
     study = read_study(path)
     mask = np.stack([predictor.outline(predictor.embed(frame)) for frame in study.frames()])
-    result = out / f"{path.stem}{extension}"
-    if extension == SEGMENTATION:
-        write_segmentation(mask, predictor.model.labels, path, result)
-    else:
-        write_mask(mask, study, result)
+    write_result(mask, predictor.model.labels, study, path, out / f"{path.stem}{extension}")
     Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(out / f"{path.stem}_overlay.png")
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from salt_monailabel.imaging import MASK_EXTENSIONS, ImageError, Study, read_mask, write_mask
+from salt_monailabel.imaging import ImageError, Study, read_mask
+from salt_monailabel.imaging.result import check_result, write_result
 from salt_monailabel.imaging.run import PROJECTIONS, RunView
-from salt_monailabel.imaging.segmentation import SEGMENTATION, write_segmentation
 from salt_monailabel.inference import Edit
 from salt_monailabel.measure import measure, summary_row
 
@@ -55,19 +55,14 @@ class _SaltTask(InferTask):
             path = str(request.get("image") or "")
             if not path:
                 raise HTTPException(404, "there is no image of that name in the datastore")
+            extension = str(request.get("result_extension") or ".nrrd")
+            check_result(extension)
             study = self.host.studies.read(path)
             mask, names, version = self.answer(request, study)
-            extension = str(request.get("result_extension") or ".nrrd")
-            if extension not in (*MASK_EXTENSIONS, SEGMENTATION):
-                known = ", ".join((*MASK_EXTENSIONS, SEGMENTATION))
-                raise ImageError(f"a mask cannot be written as '{extension}'; one of {known}")
             with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
                 result = file.name
             try:
-                if extension == SEGMENTATION:
-                    write_segmentation(mask, names, path, result, version)
-                else:
-                    write_mask(mask, study, result, durable=False)
+                write_result(mask, names, study, path, Path(result), version, durable=False)
             except (ImageError, OSError):
                 Path(result).unlink(missing_ok=True)
                 raise

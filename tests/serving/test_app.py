@@ -277,7 +277,7 @@ def test_a_mask_that_finds_no_room_is_answered_507_and_leaves_no_file(
     def no_room(*arguments: object, **settings: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("salt_monailabel.serving.infer.write_mask", no_room)
+    monkeypatch.setattr("salt_monailabel.imaging.result.write_mask", no_room)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     reply = viewer.infer("salt", "one")
     assert reply.status_code == 507
