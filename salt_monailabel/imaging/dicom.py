@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import numpy as np
-from cachetools import LRUCache
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_pixel_data_frame
 from pydicom.pixel_data_handlers import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
@@ -14,8 +12,6 @@ from pydicom.pixel_data_handlers.util import get_expected_length
 
 from .header import ImageError
 
-# Decoded frames that are kept: click follows click on the same one.
-KEPT = 4
 _DESCRIBING = (
     "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation",
@@ -57,8 +53,6 @@ class DicomFrames:
         self._palette = _only(dataset, "PaletteColorLookupTable")
         count = int(dataset.get("NumberOfFrames") or 1)
         self._encoded = _encoded(dataset, count, name)
-        self._decoded: LRUCache[int, np.ndarray] = LRUCache(KEPT)
-        self._lock = threading.Lock()
         first = self[0]
         self.shape = (count, *first.shape)
         self.dtype = first.dtype
@@ -76,14 +70,8 @@ class DicomFrames:
         IndexError
             If there is none of that number.
         """
-        index = range(len(self))[index]
-        with self._lock:
-            if (kept := self._decoded.get(index)) is not None:
-                return kept
-        frame = self._decode(index)
+        frame = self._decode(range(len(self))[index])
         frame.flags.writeable = False
-        with self._lock:
-            self._decoded[index] = frame
         return frame
 
     def __array__(self, dtype: np.dtype | None = None) -> np.ndarray:
@@ -92,8 +80,8 @@ class DicomFrames:
 
     @property
     def nbytes(self) -> int:
-        """Memory it takes, decoded frames included."""
-        return sum(map(len, self._encoded)) + KEPT * self[0].nbytes
+        """Memory it takes."""
+        return sum(map(len, self._encoded))
 
     def _decode(self, index: int) -> np.ndarray:
         # pydicom 2 decodes whole files only: each frame becomes a file of one.

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+from cachetools import LRUCache, cachedmethod
 
 from .acquisition import Acquisition
 from .dicom import DicomFrames, Presentation
 from .files import PICTURES, extension_of, read_file
 from .geometry import Geometry
 from .header import ImageError
+
+# Frames that are kept as they are shown: click follows click on the same one.
+KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Study:
     name: str
     acquisition: Acquisition = field(default_factory=Acquisition)
     presentation: Presentation | None = None
+    _shown: LRUCache[int, np.ndarray] = field(default_factory=lambda: LRUCache(KEPT), init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,6 +61,7 @@ class Study:
         # Pictures have that of a printed page, and what was made of one has a spacing of 1 that means nothing.
         return None if extension_of(self.name) in PICTURES or rows == columns == 1 else (rows, columns)
 
+    @cachedmethod(attrgetter("_shown"), lock=attrgetter("_lock"))
     def frame(self, index: int) -> np.ndarray:
         """Return one frame as a radiologist sees it, (rows, columns, channels); not to be written to.
 
