@@ -40,6 +40,11 @@ class RunView:
     mask: int | None = None
     projection: Projection = "none"
 
+    def count(self, study: Study) -> int:
+        """Return how many images there are to be segmented; raises as `images` does if there are no such frames."""
+        chosen = self._chosen(study)
+        return len(chosen) if self.projection == "none" else 1
+
     def images(self, study: Study) -> Iterator[tuple[Sequence[int], np.ndarray]]:
         """Yield images (rows, columns, channels) to be segmented, each with the frames that its mask is for.
 
@@ -48,14 +53,11 @@ class RunView:
         ImageError
             If the study has no such frames, or is in colour and to be subtracted or projected.
         """
-        count = study.shape[0]
-        chosen = range(self.first, (self.last if self.last >= 0 else count - 1) + 1)
-        if not chosen or chosen[0] < 0 or chosen[-1] >= count:
-            raise ImageError(f"{study.name} has the frames 0 to {count - 1}; got {self.first} to {self.last}")
+        chosen = self._chosen(study)
         if not self.subtracted and self.projection == "none":
             yield from (([index], study.frame(index)) for index in chosen)
             return
-        if count < 2 or study.pixels.shape[-1] > 1:
+        if study.shape[0] < 2 or study.pixels.shape[-1] > 1:
             raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
         # As stored: a window for the eye would bend what is to be subtracted.
         frames = np.asarray(study.pixels)[..., 0]
@@ -68,6 +70,13 @@ class RunView:
             yield [peak], frames[peak, ..., None]
         else:
             yield from (([index], frames[index, ..., None]) for index in chosen)
+
+    def _chosen(self, study: Study) -> range:
+        count = study.shape[0]
+        chosen = range(self.first, (self.last if self.last >= 0 else count - 1) + 1)
+        if not chosen or chosen[0] < 0 or chosen[-1] >= count:
+            raise ImageError(f"{study.name} has the frames 0 to {count - 1}; got {self.first} to {self.last}")
+        return chosen
 
     def _mask(self, study: Study, frames: np.ndarray) -> np.ndarray:
         if self.mask is not None:

@@ -20,6 +20,7 @@ from salt_monailabel.models import VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.versions import BASE, VersionStore
 
+from .jobs import Jobs
 from .options import Options
 from .studies import Studies
 from .turns import Turns
@@ -46,6 +47,7 @@ class ModelHost:
         self.store = store
         self.studies = Studies()
         self.turns = Turns()
+        self.jobs = Jobs()
         self._loading = threading.Lock()
         self._loaded: tuple[str, Predictor] | None = None
         self._ahead = threading.Lock()

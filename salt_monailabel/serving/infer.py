@@ -22,6 +22,7 @@ from salt_monailabel.measure import measure, summary_row
 
 from .errors import explained
 from .host import ModelHost
+from .jobs import Job
 from .uploads import discarded_on_error, is_upload
 
 # More are no corrections; each takes its time.
@@ -58,7 +59,8 @@ class _SaltTask(InferTask):
             extension = str(request.get("result_extension") or ".nrrd")
             check_result(extension)
             study = self.host.studies.read(path)
-            mask, names, version = self.answer(request, study)
+            with self.host.jobs.running(request.get("job")) as job:
+                mask, names, version = self.answer(request, study, job)
             with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
                 result = file.name
             try:
@@ -66,27 +68,28 @@ class _SaltTask(InferTask):
             except (ImageError, OSError):
                 Path(result).unlink(missing_ok=True)
                 raise
-            params = {"label_names": self.labels, "version": version}
+            params = {"label_names": self.labels, "version": version, "stopped": job.stopped}
             if request.get("measure"):
                 params["measurements"] = _measured(mask, names, study)
         return result, {**params, "latencies": {"total": round(time.perf_counter() - started, 3)}}
 
     @abstractmethod
-    def answer(self, request: dict[str, Any], study: Study) -> Answer:
-        """Answer a request about a study."""
+    def answer(self, request: dict[str, Any], study: Study, job: Job) -> Answer:
+        """Answer a request about a study; of a job that is stopped, with the frames that were done."""
 
 
 class SaltSegment(_SaltTask):
     """Segment all labels; the Auto section of the Slicer panel.
 
     Of a run, the request says what is looked at: `frame`, or `frames` as [first, last]; `subtract`, and `mask_frame` if
-    it is not to be found; `projection` over time. Frames that are not looked at stay empty.
+    it is not to be found; `projection` over time. Frames that are not looked at stay empty. How far a request with a
+    `job` is can be asked for, and it can be stopped; see `jobs.py`.
     """
 
     def __init__(self, host: ModelHost) -> None:
         super().__init__(host, InferType.SEGMENTATION, "Vessels by label, drawn by a SALT-adapted SAM")
 
-    def answer(self, request: dict[str, Any], study: Study) -> Answer:
+    def answer(self, request: dict[str, Any], study: Study, job: Job) -> Answer:
         """Segment by label."""
         predictor, version = self.host.predictor()
 
@@ -94,7 +97,8 @@ class SaltSegment(_SaltTask):
             return predictor.outline(self.host.embedded(predictor, version, frame))
 
         mask = np.zeros(study.shape, np.uint8)
-        for frames, image in _run_view(request).images(study):
+        view = _run_view(request)
+        for frames, image in job.over(view.images(study), view.count(study)):
             # A turn for each: a run of many must not keep a click waiting.
             mask[list(frames)] = self.host.sparing(predictor, partial(segment, image))
         if study.acquisition.exposed is not None:
@@ -113,7 +117,7 @@ class SaltEdit(_SaltTask):
     def __init__(self, host: ModelHost) -> None:
         super().__init__(host, InferType.DEEPGROW, "Correct a vessel by foreground and background clicks or a box")
 
-    def answer(self, request: dict[str, Any], study: Study) -> Answer:
+    def answer(self, request: dict[str, Any], study: Study, job: Job) -> Answer:
         """Segment and correct."""
         label, previous = self._label(request), self._previous(request, study)
         foreground = [*_points(request, "foreground", study), *_points(request, label, study)]
@@ -132,7 +136,7 @@ class SaltEdit(_SaltTask):
         def segment(frame: np.ndarray, edit: Edit) -> np.ndarray:
             return predictor.edit(self.host.embedded(predictor, version, frame), label, edit) > predictor.threshold
 
-        for k in sorted(corrected):
+        for k in job.over(sorted(corrected), len(corrected)):
             edit = Edit(
                 foreground=[(i, j) for i, j, frame in foreground if frame == k],
                 background=[(i, j) for i, j, frame in background if frame == k],

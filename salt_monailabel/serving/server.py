@@ -34,6 +34,7 @@ from .access.gate import MEGABYTE, Access
 from .access.login_routes import login_routes
 from .access.tokens import TokenError, TokenFile, default_path
 from .app import SaltApp
+from .jobs import job_routes
 from .learning.resident import COMMAND, ResidentTrainer
 from .learning.training_routes import training_routes
 from .learning.version_routes import version_routes
@@ -79,7 +80,7 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
     server.state.app, server.state.trainer = instance, trainer
     tokens, always = TokenFile(default_path()), options.tokens == "always"
     own = (training_routes(instance, trainer), version_routes(instance), report_routes(instance))
-    for routes in (*own, login_routes(tokens, always)):
+    for routes in (*own, job_routes(instance.host.jobs), login_routes(tokens, always)):
         server.include_router(routes)
     server.add_api_route("/", _home, include_in_schema=False)
     server.add_exception_handler(TokenError, _no_tokens)

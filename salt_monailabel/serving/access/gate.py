@@ -28,6 +28,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 WRITING = ("POST", "PUT", "DELETE")
 # What a proxy adds to a request of another computer that it hands on.
 PROXIED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_JOB = re.compile(r"/salt/jobs/[^/]+")
 _ORIGIN = re.compile(r"https?://[^/\s*@]+")
 
 
@@ -196,7 +197,8 @@ def role_needed(method: str, path: str) -> Role:
     # All images and labels in one file are more than one who looks at some is to take away.
     if area == "datastore" and rest.startswith("dataset"):
         return Role.ANNOTATOR
-    if method in READING or (method == "POST" and area in ("infer", "auth")):
+    # Whoever may ask for a segmentation may stop it.
+    if method in READING or (method == "POST" and area in ("infer", "auth")) or _JOB.fullmatch(path):
         return Role.READER
     if method in WRITING and area in ("datastore", "activelearning", "session"):
         return Role.ANNOTATOR

@@ -322,7 +322,7 @@ def test_an_origin_is_allowed_as_people_write_it(tmp_path: Path) -> None:
 NEEDED = {
     Role.READER: """
         GET /info/, HEAD /datastore/image, OPTIONS /, GET /train/, GET /batch/infer, GET /salt/adapters,
-        POST /infer/salt, POST /infer/salt_edit, POST /auth/token
+        POST /infer/salt, POST /infer/salt_edit, POST /auth/token, GET /salt/jobs/a, DELETE /salt/jobs/a
     """,
     Role.ANNOTATOR: """
         PUT /datastore/label, POST /datastore/label, DELETE /datastore/label, PUT /session/, POST /session/,
@@ -346,6 +346,8 @@ def test_each_request_needs_its_role(role: Role, method: str, path: str) -> None
 def test_a_second_slash_is_no_way_around_a_role() -> None:
     assert role_needed("GET", "//logs") is Role.TRAINER
     assert role_needed("PUT", "//infer/salt") is Role.TRAINER
+    assert role_needed("DELETE", "/salt/jobs/../adapters/0001") is Role.TRAINER
+    assert role_needed("POST", "/salt/jobs") is Role.TRAINER
 
 
 @pytest.mark.parametrize("held", list(Role))
