@@ -132,6 +132,7 @@ class SaltEdit(_SaltTask):
             # A mask of one label, as the panel sends it, is that label whatever its value.
             mask = ((previous == value) if previous.max() > 1 else previous > 0).astype(np.uint8)
         predictor, version = self.host.predictor()
+        exposed = study.acquisition.exposed
 
         def segment(frame: np.ndarray, edit: Edit) -> np.ndarray:
             return predictor.edit(self.host.embedded(predictor, version, frame), label, edit) > predictor.threshold
@@ -143,7 +144,8 @@ class SaltEdit(_SaltTask):
                 box=boxes.get(k),
                 mask=None if previous is None else mask[k] > 0,
             )
-            mask[k] = self.host.sparing(predictor, partial(segment, study.frame(k), edit))
+            found = self.host.sparing(predictor, partial(segment, study.frame(k), edit))
+            mask[k] = found if exposed is None else np.where(exposed, found, mask[k])
         return Answer(mask, (label,), version)
 
     def _label(self, request: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def _window(frame: LabelledFrame, side: int) -> Question:
     vessels = np.argwhere(frame.labels > 0)
     y, x = vessels[_hash(frame.name) % len(vessels)]
     top, left = (max(0, min(int(at) - side // 2, length - side)) for at, length in ((y, rows), (x, columns)))
-    return _part(frame, np.ones((rows, columns), bool), top, left, top + side, left + side)
+    return _part(frame, _counted(frame), top, left, top + side, left + side)
 
 
 def questions_of_tiles(frame: LabelledFrame) -> list[Question]:
@@ -94,7 +94,7 @@ def questions_of_tiles(frame: LabelledFrame) -> list[Question]:
     number = _tile_numbers(frame.labels.shape)
     questions = []
     for tile in _tiles(frame, number):
-        inside = number == tile
+        inside = (number == tile) & _counted(frame)
         ys, xs = np.nonzero(inside.any(1))[0], np.nonzero(inside.any(0))[0]
         corners = int(ys[0]) - MARGIN, int(xs[0]) - MARGIN, int(ys[-1]) + 1 + MARGIN, int(xs[-1]) + 1 + MARGIN
         questions.append(_part(frame, inside, *corners))
@@ -132,6 +132,10 @@ def _tile_numbers(shape: tuple[int, ...]) -> np.ndarray:
 def _tiles(frame: LabelledFrame, number: np.ndarray) -> list[int]:
     with_vessels = sorted(np.unique(number[frame.labels > 0]).tolist(), key=lambda tile: _hash(f"{frame.name} {tile}"))
     return with_vessels[: min(TILES_HELD_BACK, len(with_vessels) - 1)]
+
+
+def _counted(frame: LabelledFrame) -> np.ndarray:
+    return np.ones(frame.labels.shape, bool) if frame.weight is None else frame.weight > 0
 
 
 def _part(frame: LabelledFrame, counts: np.ndarray, top: int, left: int, bottom: int, right: int) -> Question:

@@ -16,6 +16,8 @@ from salt_monailabel.imaging import ImageError, magnification, read_mask, read_s
 
 # How much more than others a pixel counts that was corrected; not measured yet.
 CORRECTED = 2.0
+# Frames of a run that one training learns from: neighbours are alike, and its memory and time must not grow with it.
+FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class LabelledFrame:
     share: float = 1.0
 
 
-def read_labelled(image: str, label: str, known: int, proposal: str | None = None) -> list[LabelledFrame]:
-    """Read the labelled frames of an image; frames of a stack without any label are left out as not yet done.
+def read_labelled(
+    image: str, label: str, known: int, proposal: str | None = None, rng: np.random.Generator | None = None
+) -> list[LabelledFrame]:
+    """Read labelled frames of an image, `FRAMES` at most; what has no label yet is left out, and so is the shutter.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def read_labelled(image: str, label: str, known: int, proposal: str | None = Non
         Number of labels there are; higher values are an error.
     proposal : path, optional
         The mask the label was made from by correcting it; what was corrected counts for more.
+    rng : Generator, optional
+        Draws the frames, where there are too many; they are spread evenly by default.
 
     Raises
     ------
@@ -61,13 +67,28 @@ def read_labelled(image: str, label: str, known: int, proposal: str | None = Non
     study = read_study(image)
     labels = check_label(read_mask(label, study), study.name, known)
     proposed = None if proposal is None else read_mask(proposal, study)
+    exposed = study.acquisition.exposed
+    if exposed is not None:
+        labels = np.where(exposed, labels, 0)
+
+    def weight(frame: int) -> np.ndarray | None:
+        counts = None if proposed is None else emphasis(labels[frame], proposed[frame])
+        if exposed is None:
+            return counts
+        return np.where(exposed, 1 if counts is None else counts, 0).astype(np.float32)
+
     return [
-        LabelledFrame(
-            to_rgb(study.frame(i)), truth, study.name, None if proposed is None else emphasis(truth, proposed[i])
-        )
-        for i, truth in enumerate(labels)
-        if truth.any()
+        LabelledFrame(to_rgb(study.frame(i)), labels[i], study.name, weight(i))
+        for i in _some(np.flatnonzero(labels.any(axis=(1, 2))), rng)
     ]
+
+
+def _some(frames: np.ndarray, rng: np.random.Generator | None) -> list[int]:
+    if len(frames) <= FRAMES:
+        return frames.tolist()
+    if rng is None:
+        return frames[np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)].tolist()
+    return sorted(rng.choice(frames, FRAMES, replace=False).tolist())
 
 
 def emphasis(labels: np.ndarray, proposed: np.ndarray) -> np.ndarray:

@@ -14,7 +14,9 @@ from scipy import ndimage
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.training import Augmentation, LabelledFrame, read_labelled
 from salt_monailabel.training.metrics import dice
-from salt_monailabel.training.samples import CORRECTED, CropSampler, emphasis
+from salt_monailabel.training.samples import CORRECTED, FRAMES, CropSampler, emphasis
+
+from ..dicom import COLUMNS, ROWS, written
 
 # Colours that stay, so that a crop can be compared with the image it is from.
 GEOMETRY = Augmentation(magnify=1.0, brightness=0, contrast=0, gamma=0, shading=0)
@@ -180,6 +182,34 @@ def test_frames_of_a_stack_that_are_not_yet_labelled_are_left_out(tmp_path: Path
     frames = read_labelled(image, stored(tmp_path / "a_label.nrrd", labels), known=1)
     assert [np.array_equal(f.labels, labels[i]) for f, i in zip(frames, (1, 4), strict=True)] == [True, True]
     assert not np.array_equal(frames[0].rgb, frames[1].rgb)
+
+
+def test_of_a_long_run_some_frames_are_read_others_each_time(tmp_path: Path) -> None:
+    labels = np.zeros((40, 8, 8), np.uint8)
+    labels[:, 3] = 1
+    image, label = stored(tmp_path / "a.nrrd", photograph(40, 8, 8)), stored(tmp_path / "a_label.nrrd", labels)
+    draws = [read_labelled(image, label, 1, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert [len(frames) for frames in draws] == [FRAMES] * 3
+    first, again, other = ([frame.rgb.tobytes() for frame in frames] for frames in draws)
+    assert first == again
+    assert len({*first}) == FRAMES
+    assert first != other
+    assert len(read_labelled(image, label, 1)) == FRAMES
+
+
+def test_what_lies_under_the_shutter_does_not_count(tmp_path: Path) -> None:
+    edges = {"LeftVertical": 0, "RightVertical": COLUMNS + 1, "UpperHorizontal": 0, "LowerHorizontal": 11}
+    shutter = {f"Shutter{name}Edge": place for name, place in edges.items()}
+    pixels = photograph(1, ROWS, COLUMNS).astype(np.uint16)
+    image = written(tmp_path / "a.dcm", pixels, ShutterShape="RECTANGULAR", **shutter)
+    labels = np.zeros((ROWS, COLUMNS), np.uint8)
+    labels[:, 5:8] = 1
+    (frame,) = read_labelled(str(image), stored(tmp_path / "a_label.nrrd", labels[None]), known=1)
+    assert frame.weight is not None
+    assert (frame.weight[:10] == 1).all()
+    assert not frame.weight[10:].any()
+    assert np.array_equal(frame.labels[:10], labels[:10])
+    assert not frame.labels[10:].any()
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,10 @@ class Learner:
             raise ImageError("there is no labelled image to learn from: submit a label first")
         current = self.host.store.current()
         until = self.host.store.card(current).get("learned_until", 0) if current else 0
-        lesson = choose(times, until, np.random.default_rng()) if wish.mode == "update" else everything(times)
+        rng = np.random.default_rng()
+        lesson = choose(times, until, rng) if wish.mode == "update" else everything(times)
         few = not images_held_back(times)
-        material = read_material(lesson, files, len(self.host.options.labels), few)
+        material = read_material(lesson, files, len(self.host.options.labels), few, rng)
         on_start(material.images)
 
         adapter = self._adapter(current if wish.mode == "update" else None)

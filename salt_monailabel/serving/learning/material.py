@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.training import LabelledFrame, read_labelled
 from salt_monailabel.training.held_back import (
@@ -49,7 +51,9 @@ class Material:
         return len({frame.name for frame in (*self.newest, *self.replayed)})
 
 
-def read_material(lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels: int, few: bool) -> Material:
+def read_material(
+    lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels: int, few: bool, rng: np.random.Generator
+) -> Material:
     """Read what a lesson names.
 
     Parameters
@@ -61,6 +65,8 @@ def read_material(lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels
         Number of labels there are.
     few : bool
         Whether tiles are held back, and not images.
+    rng : Generator
+        Draws frames of long runs to learn from; those that judge are always the same.
 
     Raises
     ------
@@ -68,7 +74,8 @@ def read_material(lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels
         If no label can be used.
     """
     reader = _Reader(files, labels)
-    newest, replayed, judging = (reader.read(names) for names in (lesson.newest, lesson.replayed, lesson.judging))
+    newest, replayed = (reader.read(names, rng) for names in (lesson.newest, lesson.replayed))
+    judging = reader.read(lesson.judging)
     if not newest + replayed:
         raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
     if not few:
@@ -86,17 +93,17 @@ class _Reader:
         self.labels = labels
         self.skipped: list[str] = []
 
-    def read(self, names: Sequence[str]) -> list[LabelledFrame]:
+    def read(self, names: Sequence[str], rng: np.random.Generator | None = None) -> list[LabelledFrame]:
         """Return the labelled frames of some images; what cannot be used is kept in `skipped`."""
         frames: list[LabelledFrame] = []
         for name in names:
             pair = self.files[name]
             try:
                 try:
-                    frames += read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"))
+                    frames += read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"), rng)
                 except ImageError:
                     # A proposal that cannot be read any more is no reason to leave out the label.
-                    frames += read_labelled(pair["image"], pair["label"], self.labels)
+                    frames += read_labelled(pair["image"], pair["label"], self.labels, rng=rng)
             except ImageError as error:
                 if str(error) not in self.skipped:
                     logger.warning("left out: %s", error)
