@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .errors import explained
@@ -73,10 +74,29 @@ def roll_back(studies: Studies) -> None:
 def export(
     studies: Studies, name: Name, out: Annotated[Path, typer.Argument(help="File to write (.safetensors).")]
 ) -> None:
-    """Copy a version to a file."""
+    """Write a version to a file for others: its card names no image, person or date; see `names`."""
+    from salt_monailabel.imaging.pseudonyms import Pseudonyms
+
+    store = _open(studies)
     with explained(console):
-        _open(studies).export(name, out)
+        store.export(name, out, Pseudonyms.kept_in(studies))
     console.print(f"{name} written to {out}")
+
+
+@app.command("names")
+def list_names(studies: Studies) -> None:
+    """Say which image each pseudonym of an export or a report stands for; not to be passed on."""
+    from salt_monailabel.serving.datastore import VesselDatastore
+    from salt_monailabel.serving.sharing import pseudonyms_of
+
+    _open(studies)
+    with explained(console):
+        images = VesselDatastore(str(studies), (), auto_reload=False, read_only=True)
+        pseudonyms = pseudonyms_of(images)
+    table = Table("pseudonym", "image")
+    for case, image in sorted((pseudonyms.case(image), image) for image in images.list_images()):
+        table.add_row(case, escape(image))
+    console.print(table)
 
 
 @app.command("import")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-import threading
 import time
 from collections.abc import Sequence
 from enum import Enum
@@ -13,27 +12,29 @@ from typing import Any
 
 import numpy as np
 from fastapi import HTTPException
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
+from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from salt_monailabel.imaging import EXTENSIONS, ImageError, Study, read_mask, read_study, write_mask
 from salt_monailabel.training import check_label
-from salt_monailabel.whole_files import PARTIAL, written_whole
+from salt_monailabel.whole_files import written_whole
 
 from .access.arguments import checked_name
 from .errors import explained
+from .export import export_dataset
+from .nested import NestedDatastore, file_of
 from .uploads import discarded_on_error
 
 FINAL, PROPOSAL = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
 # What the store itself notes of images and labels: who sends it along changes nothing of it.
-OWN = frozenset({"ts", "name", "path", "effort", "version"})
+OWN = frozenset({"ts", "name", "path", "file", "effort", "version"})
 
 
-class VesselDatastore(LocalDatastore):
+class VesselDatastore(NestedDatastore):
     """MONAI Label's folder of images and labels, with all formats we read, and a check before anything is stored.
 
-    MONAI Label's own is for one thread, and a process killed while it writes leaves half a file; here requests of
-    several threads take turns, and every file appears whole, by a rename.
+    A process of MONAI Label's own that is killed while it writes leaves half a file; here every file appears whole, by
+    a rename.
 
     Parameters
     ----------
@@ -48,9 +49,7 @@ class VesselDatastore(LocalDatastore):
 
     def __init__(self, folder: str, labels: Sequence[str], auto_reload: bool = True, read_only: bool = False) -> None:
         self.label_names = tuple(labels)
-        self._guard = threading.RLock()
-        patterns = [f"*{case}" for e in EXTENSIONS for case in (e, e.upper())]
-        super().__init__(folder, extensions=patterns, auto_reload=auto_reload, read_only=read_only)
+        super().__init__(folder, auto_reload, read_only)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Store an image if it can be read. One that is sent again keeps its labels."""
@@ -69,17 +68,19 @@ class VesselDatastore(LocalDatastore):
                 # The sender knows nothing of the temporary file's name.
                 raise ImageError(str(error).replace(Path(image_filename).name, image_id)) from error
             with self._guard:
-                known, before = self._datastore.objects.get(image_id), self.get_image_uri(image_id)
-                target = Path(self._datastore.image_path()) / f"{image_id}{extension}"
+                known, target = self._everything().get(image_id), self._place(f"{image_id}{extension}")
+                before = self._place(file_of(image_id, known)) if known else target
+                self._must_not_displace(image_id, target.name)
                 with written_whole(target) as partial:
                     shutil.copyfile(image_filename, partial)
                 info |= {"ts": int(time.time()), "name": target.name}
                 labels = known.labels if known else {}
                 image = DataModel(info=info, ext=extension)
                 self._datastore.objects[image_id] = ImageLabelModel(image=image, labels=labels)
+                self._away.pop(image_id, None)
                 self._update_datastore_file()
-                if known and before != self.get_image_uri(image_id):
-                    Path(before).unlink(missing_ok=True)
+                if before != target:
+                    before.unlink(missing_ok=True)
             return image_id
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
@@ -112,42 +113,25 @@ class VesselDatastore(LocalDatastore):
             return self.get_label_uri(image_id, PROPOSAL) if kept else None
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
-        """Return the files of images with a final label, and of what was proposed for them, if anything was."""
-        with self._guard:
-            pairs = super().datalist(full_path)
-            proposals = [self.proposal(image_id) for image_id in self._datastore.filter_by_tag(FINAL)]
-            return [{**p, "proposal": path} if path else p for p, path in zip(pairs, proposals, strict=True)]
+        """Return the files of images with a final label, and of what was proposed for them, if anything was.
+
+        `id` tells them apart: in folders many files have one name.
+        """
+        listed = []
+        for image_id in self.get_labeled_images():
+            files = {"image": self.get_image_uri(image_id), "label": self.get_label_uri(image_id, FINAL)}
+            # It may have been removed meanwhile.
+            if all(files.values()):
+                if proposal := self.proposal(image_id):
+                    files["proposal"] = proposal
+                if not full_path:
+                    files = {what: os.path.relpath(path, self._place("")) for what, path in files.items()}
+                listed.append({"id": image_id, **files})
+        return listed
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """Return an archive of images with final labels."""
-        with self._guard:
-            if not self.get_labeled_images():
-                raise HTTPException(404, "no image has a final label yet")
-            return super().get_dataset_archive(limit_cases)
-
-    def remove_image(self, image_id: str) -> None:
-        """Remove an image and its labels."""
-        with self._guard:
-            if not self.get_image_uri(image_id):
-                raise HTTPException(404, f"there is no image '{image_id}' in the datastore")
-            super().remove_image(image_id)
-
-    def remove_label(self, label_id: str, label_tag: str) -> None:
-        """Remove a label."""
-        with self._guard:
-            if not self.get_label_uri(label_id, label_tag):
-                raise HTTPException(404, f"'{label_id}' has no label '{label_tag}'")
-            super().remove_label(label_id, label_tag)
-
-    def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Return the images without a final label."""
-        with self._guard:
-            return super().get_unlabeled_images(label_tag, labels)
-
-    def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Return the images with a final label."""
-        with self._guard:
-            return super().get_labeled_images(label_tag, labels)
+        """Return an archive of images with final labels that may leave the house; see `export_dataset`."""
+        return export_dataset(self, limit_cases)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add to what is known of an image."""
@@ -159,32 +143,12 @@ class VesselDatastore(LocalDatastore):
         with self._guard:
             super().update_label_info(label_id, label_tag, _noted(info))
 
-    def status(self) -> dict[str, Any]:
-        """Return how many images and labels there are."""
-        with self._guard:
-            return super().status()
-
-    def json(self) -> dict[str, Any]:
-        """Return all that is known."""
-        with self._guard:
-            return super().json()
-
-    def _reconcile_datastore(self) -> None:
-        with self._guard:
-            super()._reconcile_datastore()
-
-    def _list_files(self, path: str, patterns: Sequence[str]) -> dict[str, str]:
-        found = super()._list_files(path, patterns)
-        return {name: file for name, file in found.items() if not name.startswith(PARTIAL)}
-
-    def _update_datastore_file(self, lock: bool = True) -> None:
-        with self._guard:
-            text = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
-            target = Path(self._datastore_config_path)
-            self._ignore_event_config = True
-            with written_whole(target) as partial:
-                partial.write_text(text)
-            self._config_ts = target.stat().st_mtime
+    def _must_not_displace(self, image_id: str, name: str) -> None:
+        """Refuse an upload that would take the place of another image, or of one in somebody's folders."""
+        for other, known in self._everything().items():
+            file = file_of(other, known)
+            if (other == image_id and "/" in file) or (other != image_id and file == name):
+                raise HTTPException(409, f"'{other}' is {file}, which this would replace; choose another name")
 
     def _study(self, image_id: str) -> Study:
         uri = self.get_image_uri(image_id)

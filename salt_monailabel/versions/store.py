@@ -18,9 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from salt_monailabel.adapters import Adapter, copy, read_card, save
+from salt_monailabel.imaging.pseudonyms import Pseudonyms
 from salt_monailabel.whole_files import written_whole
+
+from .shared import shared_card
 
 BASE = "base"
 ADAPTER, CARD, CURRENT = "adapter.safetensors", "card.json", "current"
@@ -109,12 +114,31 @@ class VersionStore:
         self.promote(parent)
         return parent
 
-    def export(self, name: str, target: Path) -> None:
-        """Copy the adapter file of a version to `target`, atomically."""
-        source = self.path(self._known(name))
+    def export(self, name: str, target: Path, pseudonyms: Pseudonyms | None = None) -> None:
+        """Write a version to `target` for others, atomically; its card names no image, person or date.
+
+        Parameters
+        ----------
+        name : str
+        target : Path
+        pseudonyms : Pseudonyms, optional
+            For the images it learned from; by default such that nobody can tell which they are.
+
+        Raises
+        ------
+        VersionError, AdapterError
+            If there is no such version, or it is damaged.
+        OSError
+            If there is no room or no permission; nothing is left behind.
+        """
+        card = shared_card(self.card(name), pseudonyms or Pseudonyms())
+        tensors = load_file(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target) as partial:
-            shutil.copyfile(source, partial)
+        try:
+            with written_whole(target) as partial:
+                save_file(tensors, partial, metadata={"card": json.dumps(card)})
+        except SafetensorError as error:
+            raise OSError(f"the adapter could not be written to {target}: {error}; is the disk full?") from error
 
     def take_in(self, source: Path) -> str:
         """Add an adapter file from elsewhere as a new version and return its name.
@@ -125,7 +149,9 @@ class VersionStore:
             If it is no adapter.
         """
         origin = read_card(source).get("version", source.name)
-        return self._write(lambda path, own: copy(source, path, {**own, "taken_in_from": origin}), None)
+        # Of the labels here it has learned from none, whatever others noted.
+        foreign = {"taken_in_from": origin, "learned_until": 0}
+        return self._write(lambda path, own: copy(source, path, {**own, **foreign}), None)
 
     def _write(self, write: Callable[[Path, dict[str, Any]], dict[str, Any]], parent: str | None) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)

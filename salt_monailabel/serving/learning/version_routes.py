@@ -9,14 +9,18 @@ from typing import Any
 
 from fastapi import APIRouter, File, HTTPException, UploadFile
 from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 
 from salt_monailabel.adapters import AdapterError, read_card
+from salt_monailabel.imaging.pseudonyms import Pseudonyms
 from salt_monailabel.inference import adapted_model
 from salt_monailabel.models import WeightsError
 from salt_monailabel.versions import BASE, VersionError
 
 from ..app import SaltApp
+from ..datastore import VesselDatastore
 from ..options import Options
+from ..sharing import pseudonyms_of
 
 # Sides of an input and of a text embedding; a card that asks for more is not meant to be loaded.
 LARGEST_SIZE = 8192
@@ -42,10 +46,19 @@ def version_routes(app: SaltApp) -> APIRouter:
     def show(name: str) -> dict[str, Any]:
         return _found(lambda: store.card(name))
 
-    @router.get("/{name}/file", summary="Download a version")
+    @router.get("/{name}/file", summary="Download a version for others: its card names no image, person or date")
     def export(name: str) -> FileResponse:
+        # What is not there must not have a key made for it.
         _found(lambda: store.card(name))
-        return FileResponse(store.path(name), media_type="application/octet-stream", filename=f"{name}.safetensors")
+        folder = tempfile.TemporaryDirectory()
+        path = Path(folder.name) / f"{name}.safetensors"
+        try:
+            _found(lambda: store.export(name, path, _pseudonyms(app)))
+        except BaseException:
+            folder.cleanup()
+            raise
+        sent = BackgroundTask(folder.cleanup)
+        return FileResponse(path, media_type="application/octet-stream", filename=path.name, background=sent)
 
     @router.post("/rollback", summary="Put the version before back in use")
     def roll_back() -> dict[str, str]:
@@ -77,6 +90,11 @@ def version_routes(app: SaltApp) -> APIRouter:
         return {"current": name}
 
     return router
+
+
+def _pseudonyms(app: SaltApp) -> Pseudonyms:
+    studies = app.datastore()
+    return pseudonyms_of(studies) if isinstance(studies, VesselDatastore) else Pseudonyms.kept_in(app.host.store.folder)
 
 
 def _check_card(card: dict[str, Any], options: Options) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -63,6 +63,12 @@ def read_versions(store: VersionStore) -> list[Version]:
     """Return all versions, oldest first; one whose file cannot be used has the state `damaged`."""
     current = store.current()
     return [_read(store, name, name == current) for name in store.versions()]
+
+
+def without_people(version: Version) -> Version:
+    """Return a version without who asked for it and what it was called elsewhere; the year is left of the date."""
+    origin = version.origin if version.origin.isdecimal() else "a file"
+    return replace(version, asked_by="", created=version.created[:4], origin=origin)
 
 
 def moment(time: str) -> datetime:

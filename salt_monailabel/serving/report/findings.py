@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from salt_monailabel.imaging import ImageError, read_mask
+from salt_monailabel.imaging.burned_in import burned_in
 from salt_monailabel.training.held_back import images_held_back
 from salt_monailabel.training.metrics import cl_dice, dice
 from salt_monailabel.versions import BASE
 
 from ..datastore import FINAL, VesselDatastore
 from ..host import ModelHost
+from ..sharing import CaseNames
+from .cards import moment
 from .rendering import Case, Effort, render
 
 # Held-back images that are segmented for the report: it is to be there in seconds.
 SEGMENTED = 8
+SHARED = "Without names and dates: this page may be passed on"
 
 
-def report_of(store: VesselDatastore, host: ModelHost) -> str:
-    """Return the report on a folder of studies, one page of HTML."""
+def report_of(store: VesselDatastore, host: ModelHost, shared: bool = True) -> str:
+    """Return the report on a folder of studies, one page of HTML.
+
+    Parameters
+    ----------
+    store : VesselDatastore
+    host : ModelHost
+    shared : bool
+        Whether it may leave the house: without the names of images, folders and people, and without dates.
+    """
     labelled = len(store.get_labeled_images())
-    title = Path(host.store.folder).parent.name
-    return render(title, host.store, list(efforts_of(store)), list(_cases(store, host)), labelled)
+    names = CaseNames(store, shared)
+    efforts = [replace(effort, image=names(effort.image)) for effort in efforts_of(store)]
+    title = SHARED if shared else Path(host.store.folder).parent.name
+    if shared:
+        efforts = without_dates(efforts)
+    return render(title, host.store, efforts, list(_cases(store, host, names)), labelled, shared)
 
 
 def efforts_of(store: VesselDatastore) -> Iterator[Effort]:
@@ -40,20 +57,27 @@ def efforts_of(store: VesselDatastore) -> Iterator[Effort]:
         yield Effort(image, time, effort["changed"], effort["vessel"], None, version)
 
 
-def _cases(store: VesselDatastore, host: ModelHost) -> Iterator[Case]:
+def without_dates(efforts: Sequence[Effort]) -> list[Effort]:
+    """Return efforts, in the order of time, with the day since the first label in the place of dates."""
+    days = [moment(effort.time).date() for effort in efforts]
+    return [replace(e, time=f"day {(day - days[0]).days + 1}") for e, day in zip(efforts, days, strict=True)]
+
+
+def _cases(store: VesselDatastore, host: ModelHost, names: CaseNames) -> Iterator[Case]:
     """Return the first frames of images that are held back, as the model in use segments them."""
-    pairs = {Path(pair["image"]).name: pair for pair in store.datalist()}
-    names = images_held_back(pairs)[:SEGMENTED]
-    if not names:
+    pairs = {pair["id"]: pair for pair in store.datalist()}
+    held_back = images_held_back(pairs)[:SEGMENTED]
+    if not held_back:
         return
     predictor, version = host.predictor()
-    for name in names:
+    for name in held_back:
         try:
             study = host.studies.read(pairs[name]["image"])
             truth = read_mask(pairs[name]["label"], study)[0] > 0
+            text = burned_in(study, Path(pairs[name]["image"]))
         except ImageError:
             continue
         frame = study.frame(0)
         with host.turns.take():
             found = predictor.outline(host.embedded(predictor, version, frame)) > 0
-        yield Case(name, frame, truth, found, dice(found, truth), cl_dice(found, truth))
+        yield Case(names(name), frame, truth, found, dice(found, truth), cl_dice(found, truth), text)

@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from salt_monailabel.imaging import difference, overlay, to_rgb
+from salt_monailabel.imaging.burned_in import BurnedIn
 
 from . import charts
-from .cards import Version, moment, read_versions
+from .cards import Version, moment, read_versions, without_people
 from .lineage import tree
 from .page import figure, page, table
 
@@ -27,6 +28,16 @@ HEADING = "How the model has learned"
 THUMBNAIL = 480
 # Cases shown of the best and of the worst, and corrected images compared at the beginning and at the end.
 SHOWN, COMPARED = 3, 5
+# On a page that stays in the house, and on one that may leave it.
+CARE = (
+    "These are pictures of patients: pass on what `salt report` writes, not this page.",
+    "These are pictures of patients, without their names.",
+)
+WARNINGS: dict[BurnedIn, str] = {
+    "no": "",
+    "suspected": '<p class="note">There seems to be text in the pixels: look before you pass it on.</p>',
+    "yes": '<p class="note">Text is burned into this image, as its file says: its pictures must not be passed on.</p>',
+}
 STYLE = """
  .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .75rem; margin: 1.5rem 0 }
  .tile { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem .8rem; break-inside: avoid }
@@ -78,6 +89,8 @@ class Case:
     image : ndarray of uint8, (H, W, 1) or (H, W, 3)
     truth, found : ndarray of bool, (H, W)
     dice, cl_dice : float
+    text : {"no", "suspected", "yes"}
+        Whether there is text in its pixels.
     """
 
     name: str
@@ -86,9 +99,17 @@ class Case:
     found: np.ndarray
     dice: float
     cl_dice: float
+    text: BurnedIn = "no"
 
 
-def render(title: str, store: VersionStore, efforts: Sequence[Effort], cases: Sequence[Case], labelled: int) -> str:
+def render(
+    title: str,
+    store: VersionStore,
+    efforts: Sequence[Effort],
+    cases: Sequence[Case],
+    labelled: int,
+    shared: bool = False,
+) -> str:
     """Return the report as one HTML page, which needs no other file.
 
     Parameters
@@ -103,11 +124,16 @@ def render(title: str, store: VersionStore, efforts: Sequence[Effort], cases: Se
         The best and the worst of them are shown.
     labelled : int
         How many images have a final label.
+    shared : bool
+        Whether the page may leave the house: who asked for a version and when is left out, and so are the pictures of
+        images that say text is burned into them.
     """
     versions = read_versions(store)
+    if shared:
+        versions = [without_people(version) for version in versions]
     efforts = sorted(efforts, key=lambda effort: moment(effort.time))
     parts = [f"<h1>{HEADING}</h1>", f"<p>{escape(title)}</p>", _headline(versions, labelled)]
-    sections = (_learning(versions), _effort(efforts), _versions(versions), _cases(cases))
+    sections = (_learning(versions), _effort(efforts), _versions(versions), _cases(cases, shared))
     parts += [part for section in sections for part in section]
     return page(f"{HEADING}: {title}", "\n".join(parts), charts.STYLE + STYLE)
 
@@ -226,14 +252,14 @@ def _row(version: Version) -> tuple[str, ...]:
     )
 
 
-def _cases(cases: Sequence[Case]) -> Iterator[str]:
+def _cases(cases: Sequence[Case], shared: bool) -> Iterator[str]:
     yield "<h2>Held-back images</h2>"
     if not cases:
         yield "<p>None yet: images are held back once there are a few labels.</p>"
         return
     yield (
         '<p class="note">As the version in use outlines them. Where they differ: green is right, red is missed, blue '
-        "is too much. These are pictures of patients: pass this page on with the care they are due.</p>"
+        f"is too much. {CARE[shared]}</p>"
     )
     ordered = sorted(cases, key=lambda case: case.dice, reverse=True)
     best = ordered[: min(SHOWN, -(-len(ordered) // 2))]
@@ -241,10 +267,14 @@ def _cases(cases: Sequence[Case]) -> Iterator[str]:
     for name, chosen in (("Best", best), ("Worst", worst)):
         if chosen:
             yield f"<h3>{name}</h3>"
-            yield from map(_pictures, chosen)
+            yield from (_pictures(case, shared) for case in chosen)
 
 
-def _pictures(case: Case) -> str:
+def _pictures(case: Case, shared: bool) -> str:
+    scores = f"Dice {case.dice:.3f}, clDice {case.cl_dice:.3f}"
+    head = f"<h4>{escape(case.name)} – {scores}</h4>{WARNINGS[case.text]}"
+    if shared and case.text == "yes":
+        return head
     rgb = to_rgb(case.image)
     missed, extra = (case.truth & ~case.found).sum(), (case.found & ~case.truth).sum()
     differing = f"missed {missed / max(case.truth.sum(), 1):.0%}, too much {extra / max(case.found.sum(), 1):.0%}"
@@ -254,8 +284,7 @@ def _pictures(case: Case) -> str:
         (difference(rgb, case.found, case.truth), differing),
     )
     figures = "".join(figure(_thumbnail(pixels), caption) for pixels, caption in shown)
-    scores = f"Dice {case.dice:.3f}, clDice {case.cl_dice:.3f}"
-    return f'<h4>{escape(case.name)} – {scores}</h4><div class="row">{figures}</div>'
+    return f'{head}<div class="row">{figures}</div>'
 
 
 def _thumbnail(pixels: np.ndarray) -> np.ndarray:

@@ -21,6 +21,6 @@ def report_routes(app: SaltApp) -> APIRouter:
         if not isinstance(store, VesselDatastore):
             raise HTTPException(404, "there is no report on a remote archive")
         with explained():
-            return HTMLResponse(report_of(store, app.host))
+            return HTMLResponse(report_of(store, app.host, shared=False))
 
     return router

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from salt_monailabel.adapters import Adapter, AdapterConfig, attach
+from salt_monailabel.adapters import Adapter, AdapterConfig, attach, save
+from salt_monailabel.imaging.burned_in import BurnedIn
 from salt_monailabel.serving.report.cards import Version
 from salt_monailabel.serving.report.lineage import tree
 from salt_monailabel.serving.report.rendering import Case, Effort, render
@@ -178,6 +180,29 @@ def test_what_came_from_outside_is_text(store: VersionStore, adapter: Adapter) -
 def test_a_name_that_is_no_text_can_be_sent_and_written(empty: VersionStore) -> None:
     html = render("studies", empty, [corrected("caf\udce9.png")], [case("caf\udce9.png", 0.8)], 1)
     assert "caf?.png" in html.encode("utf-8").decode()
+
+
+def test_a_page_to_be_passed_on_names_nobody_and_no_day(store: VersionStore, adapter: Adapter, tmp_path: Path) -> None:
+    save(adapter, tmp_path / "Zebrowska.safetensors")
+    store.take_in(tmp_path / "Zebrowska.safetensors")
+    inside, shared = (render("x", store, [], [], 5, shared) for shared in (False, True))
+    for named in ("Dr. ", "2026-03-02", "Zebrowska"):
+        assert named in inside
+        assert named not in shared
+    assert "<td>2026</td>" in row_of(shared, "0004")
+    assert "elsewhere: 0001" in row_of(shared, "0003")
+
+
+@pytest.mark.parametrize(("text", "shown"), [("no", 3), ("suspected", 3), ("yes", 0)])
+def test_text_in_a_picture_is_warned_of_and_not_passed_on(empty: VersionStore, text: BurnedIn, shown: int) -> None:
+    told = replace(case("a", 0.8), text=text)
+    inside, shared = (Page(render("x", empty, [], [told], 1, shared)) for shared in (False, True))
+    assert sum(tag == "img" for _, tag, _ in inside.elements) == 3
+    assert sum(tag == "img" for _, tag, _ in shared.elements) == shown
+    warned = {"no": "", "suspected": "There seems to be text", "yes": "must not be passed on"}[text]
+    for page in (inside, shared):
+        assert warned in page.text
+        assert page.open == []
 
 
 def test_no_version_and_no_label_are_no_error(empty: VersionStore) -> None:
