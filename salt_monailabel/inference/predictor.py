@@ -15,7 +15,7 @@ from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
 
 from .edits import Edit, TilePrompt, batch_prompts, tile_prompts
-from .tiling import Tiling
+from .tiling import Tiling, thrifty
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Predictor:
         self,
         model: VesselSam,
         device: torch.device | str = "cpu",
-        overlap: int = 64,
+        overlap: int = 48,
         batch: int = 8,
         threshold: float = 0.5,
         magnify: float | None = None,
@@ -91,7 +91,8 @@ class Predictor:
     def embed(self, pixels: np.ndarray) -> Embedded:
         """Encode one frame, (H, W, 1 or 3) in any units."""
         shape = pixels.shape[0], pixels.shape[1]
-        return self.embed_part(to_rgb(pixels), self.magnify or magnification(shape))
+        usual = thrifty(magnification(shape), shape, self.model.input_size, self.overlap)
+        return self.embed_part(to_rgb(pixels), self.magnify or usual)
 
     @torch.inference_mode()
     def embed_part(self, rgb: np.ndarray, magnify: float) -> Embedded:

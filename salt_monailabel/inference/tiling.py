@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,24 @@ import numpy as np
 # A tile that weighs less than this at a place, beside the one that weighs most there, is not asked about it. A click
 # costs less then (1.6 tiles instead of 2.2, anywhere in an image of DRIVE's size), and is followed a little less.
 COUNTS = 0.1
+# By how much less an image may be magnified if a row of tiles fewer then suffices (512 pixels: 9 tiles, not 16).
+THRIFT = 0.87
+
+
+def thrifty(magnify: float, shape: tuple[int, int], size: int, overlap: int) -> float:
+    """Return a magnification not much below `magnify`, nor below 1, for which fewer tiles suffice, if there is one.
+
+    Parameters
+    ----------
+    magnify : float
+    shape : tuple of int
+        Rows and columns of the image as it is.
+    size, overlap : int
+        As for `Tiling.cover`.
+    """
+    fewer = (count - 1 for count in (_count(round(length * magnify), size, overlap) for length in shape))
+    filled = ((size + (count - 1) * (size - overlap)) / length for count, length in zip(fewer, shape, strict=True))
+    return max((fits for fits in filled if max(1.0, THRIFT * magnify) <= fits < magnify), default=magnify)
 
 
 @dataclass(frozen=True)
@@ -83,5 +102,9 @@ class Tiling:
 
 
 def _spread(length: int, size: int, overlap: int) -> list[int]:
-    count = 1 if length <= size else int(np.ceil((length - overlap) / (size - overlap)))
+    count = _count(length, size, overlap)
     return np.linspace(0, max(0, length - size), count).round().astype(int).tolist()
+
+
+def _count(length: int, size: int, overlap: int) -> int:
+    return 1 if length <= size else math.ceil((length - overlap) / (size - overlap))

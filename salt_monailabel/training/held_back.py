@@ -25,8 +25,9 @@ from .samples import LabelledFrame
 ENOUGH = 4
 # Tiles along each side of an image, and how many of each image are held back.
 TILES, TILES_HELD_BACK = 4, 3
-# Side of the window if one image alone judges, and what is seen around a tile, in pixels.
-WINDOW, MARGIN = 768, 32
+# Side of the window if one image alone judges, and what is seen around a tile, in pixels. Four judge by windows that
+# take four of the model's tiles each when they are magnified; judging takes time from learning.
+WINDOW, MARGIN = 618, 32
 RULE_IMAGES = (
     f"a window in each of a fifth of the labelled images, by a hash of their names, at least {ENOUGH} being labelled; "
     f"{WINDOW} x {WINDOW} pixels in all"

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt_monailabel.inference import Tiling
+from salt_monailabel.inference.tiling import THRIFT, thrifty
 
 
 @st.composite
@@ -109,3 +110,21 @@ def test_a_place_at_the_border_of_a_tile_is_left_to_its_neighbour() -> None:
     tiling = Tiling.cover((64, 112), 64, 16)
     assert tiling.corners == ((0, 0), (0, 48))
     assert [tiling.seen_by(x, 32) for x in (30, 50, 56, 62, 80)] == [[0], [0], [0, 1], [1], [1]]
+
+
+@settings(deadline=None)
+@given(st.floats(1, 3), st.tuples(st.integers(8, 90), st.integers(8, 90)), st.integers(16, 32), st.integers(0, 8))
+def test_a_little_less_magnification_is_taken_only_for_fewer_tiles(
+    magnify: float, shape: tuple[int, int], size: int, overlap: int
+) -> None:
+    def tiles(factor: float) -> int:
+        return len(Tiling.cover((round(shape[0] * factor), round(shape[1] * factor)), size, overlap).corners)
+
+    taken = thrifty(magnify, shape, size, overlap)
+    assert max(1, THRIFT * magnify) <= taken <= magnify
+    assert taken == magnify or tiles(taken) < tiles(magnify)
+
+
+def test_a_frame_of_512_pixels_takes_9_tiles_and_one_of_drive_16() -> None:
+    assert thrifty(1.5, (512, 512), 256, 48) == 672 / 512
+    assert thrifty(1.5, (584, 565), 256, 48) == 1.5

@@ -64,7 +64,7 @@ class Learner:
         ----------
         wish : Wish
         pairs : sequence of mapping
-            The files of all labelled images: `image`, `label`, and `proposal`, which may be None.
+            The `id` of each labelled image and its files: `image`, `label`, and `proposal`, which may be None.
         on_start : callable
             Told how many images are learned from.
         on_step : callable
@@ -83,7 +83,7 @@ class Learner:
             If training fails; the version in use stays.
         """
         started = time.perf_counter()
-        files = {Path(pair["image"]).name: pair for pair in pairs}
+        files = {pair["id"]: pair for pair in pairs}
         times = {name: Path(pair["label"]).stat().st_mtime_ns for name, pair in files.items()}
         if not times:
             raise ImageError("there is no labelled image to learn from: submit a label first")

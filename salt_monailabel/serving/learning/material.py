@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,15 +97,18 @@ class _Reader:
         """Return the labelled frames of some images; what cannot be used is kept in `skipped`."""
         frames: list[LabelledFrame] = []
         for name in names:
-            pair = self.files[name]
             try:
-                try:
-                    frames += read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"), rng)
-                except ImageError:
-                    # A proposal that cannot be read any more is no reason to leave out the label.
-                    frames += read_labelled(pair["image"], pair["label"], self.labels, rng=rng)
+                # Files in several folders may have one name.
+                frames += [replace(frame, name=name) for frame in self._frames(self.files[name], rng)]
             except ImageError as error:
                 if str(error) not in self.skipped:
                     logger.warning("left out: %s", error)
                     self.skipped.append(str(error))
         return frames
+
+    def _frames(self, pair: Mapping[str, Any], rng: np.random.Generator | None) -> list[LabelledFrame]:
+        try:
+            return read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"), rng)
+        except ImageError:
+            # A proposal that cannot be read any more is no reason to leave out the label.
+            return read_labelled(pair["image"], pair["label"], self.labels, rng=rng)

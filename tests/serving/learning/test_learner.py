@@ -187,7 +187,7 @@ def test_training_goes_on_from_the_version_in_use(copy: Path) -> None:
 
 def test_the_card_says_what_was_learned_from_and_what_judged_it(lesson: Lesson) -> None:
     card = VersionStore(lesson.studies / "adapters").card("0001")
-    assert card["images"] == ["good.png", "spoilt.png"]
+    assert card["images"] == ["good", "spoilt"]
     judged = card["training"]["held_back"]
     assert "tiles" in judged["rule"]
     assert judged["after"]["dice"] > judged["before"]["dice"]
@@ -217,7 +217,7 @@ def test_a_refused_update_leaves_the_loaded_adapter_as_it_was(copy: Path, monkey
         host, "trainable", lambda version, load=host.trainable: loaded.append(load(version)) or loaded[-1]
     )
     learner = Learner(host)
-    pair = {"image": str(copy / "good.png"), "label": str(copy / "labels" / "final" / "good.nrrd")}
+    pair = {"id": "good", "image": str(copy / "good.png"), "label": str(copy / "labels" / "final" / "good.nrrd")}
     for _ in range(2):
         assert not learner.learn(Wish(seconds=0.1), [pair])["promoted"]
     assert len(loaded) == 1
@@ -235,15 +235,15 @@ def test_half_of_an_update_is_taken_unless_the_whole_is_clearly_better(
 
 
 def test_with_enough_labels_whole_images_are_held_back(tmp_path: Path) -> None:
-    studies, names = tmp_path / "studies", [f"image {number}" for number in range(4)]
+    studies, names = tmp_path / "studies", [f"image {number}" for number in range(5, 9)]
     with serving(studies) as viewer:
         for name in names:
             viewer.put_image(name, png(IMAGE))
             viewer.put_label(name, one_slice(TAUGHT))
         stats = viewer.train(seconds=0.1).json()
-    held_back = images_held_back(f"{name}.png" for name in names)
+    held_back = images_held_back(names)
     assert "of the labelled images" in stats["held_back"]["rule"]
-    assert set(VersionStore(studies / "adapters").card("0001")["images"]) == {f"{n}.png" for n in names} - {*held_back}
+    assert set(VersionStore(studies / "adapters").card("0001")["images"]) == {*names} - {*held_back}
 
 
 def test_a_refit_starts_from_the_base_and_can_be_rolled_back(copy: Path) -> None:
