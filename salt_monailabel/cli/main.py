@@ -52,7 +52,12 @@ def demo(
 
 @app.command()
 def serve(
-    studies: Annotated[Path, typer.Argument(help="Folder with the images; made if it does not exist.")],
+    studies: Annotated[
+        str,
+        typer.Argument(
+            help="Folder with the images, made if it does not exist; or the address of an archive, http(s)://…/dicom-web."
+        ),
+    ],
     host: Annotated[
         str, typer.Option(help="Address to listen on; with 0.0.0.0 others can reach it, with a token, unencrypted.")
     ] = "127.0.0.1",
@@ -71,12 +76,18 @@ def serve(
     pairs = [tuple(setting.split("=", 1)) for setting in conf or []]
     if any(len(pair) != 2 for pair in pairs):
         raise typer.BadParameter("settings are NAME=VALUE, such as --conf labels=artery,vein")
-    console.print(f"Address for Slicer: [bold]http://{host}:{port}[/bold]   images: {studies}   stop with Ctrl+C")
+    place: Path | str = Path(studies)
+    if "://" in studies:
+        from salt_monailabel.serving.archive.client import checked_address
+
+        with explained(console):
+            place = checked_address(studies)
+    console.print(f"Address for Slicer: [bold]http://{host}:{port}[/bold]   images: {place}   stop with Ctrl+C")
     with explained(console):
         token = first_token(host)
     if token is not None:
         console.print(f"Token, shown this once: [bold]{token}[/bold]   others are made with `salt tokens add`")
-    start_server(studies, host, port, [(name, value) for name, value in pairs])
+    start_server(place, host, port, [(name, value) for name, value in pairs])
 
 
 @app.command()
@@ -89,7 +100,7 @@ def predict(
     device: Device = "auto",
     threshold: Threshold = 0.5,
     extension: Annotated[
-        str, typer.Option("--format", help=".nrrd, .nii.gz, .png; or .dcm, a DICOM segmentation of DICOM images.")
+        str, typer.Option("--format", help=".nrrd, .nii.gz, .mha, .png; or .dcm, a DICOM segmentation of DICOM images.")
     ] = ".nrrd",
 ) -> None:
     """Segment images: a mask with the image's geometry and an overlay to look at, for each."""

@@ -22,6 +22,7 @@ from salt_monailabel.inference.uncertainty import Uncertainty, assess
 from salt_monailabel.versions import BASE, VersionStore
 
 from .access.audit import AuditLog
+from .archive.opening import open_archive
 from .datastore import VesselDatastore
 from .host import ModelHost
 from .infer import SaltEdit, SaltSegment
@@ -33,6 +34,8 @@ from .sampling.strategies import FirstSample, RandomForeground, RandomSample, Un
 from .uploads import is_upload
 
 logger = logging.getLogger(__name__)
+# Images that are looked at ahead, the next ones without a label: an archive is not to be fetched as a whole.
+SCORED = 500
 
 
 class SaltApp(MONAILabelApp):
@@ -56,9 +59,11 @@ class SaltApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> Datastore:
-        """Open the studies: a folder of ours, or a remote archive as MONAI Label does."""
+        """Open the studies: a folder, an archive over DICOMweb, or what else MONAI Label's settings name."""
         if self.studies.startswith(("http://", "https://")):
-            return super().init_datastore()
+            if settings.MONAI_LABEL_DATASTORE.lower() in ("xnat", "dsa"):
+                return super().init_datastore()
+            return open_archive(self.studies, self.options.labels, round(self.options.upload_mb * 1e6))
         reload = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         return VesselDatastore(self.studies, self.options.labels, auto_reload=reload)
 
@@ -146,7 +151,7 @@ class SaltApp(MONAILabelApp):
 
     def _worth_scoring(self) -> tuple[list[str], str]:
         # Scores can wait; what is being learned will change them.
-        images = [] if self.learning() else self.datastore().get_unlabeled_images()
+        images = [] if self.learning() else self.datastore().get_unlabeled_images()[:SCORED]
         return images, self.host.store.current() or BASE
 
     def _of_session(self, image: str) -> bool:

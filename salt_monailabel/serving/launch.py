@@ -22,7 +22,9 @@ def app_folder() -> Path:
     return folder
 
 
-def start_server(studies: Path, host: str, port: int, conf: Sequence[tuple[str, str]], app: Path | None = None) -> None:
+def start_server(
+    studies: Path | str, host: str, port: int, conf: Sequence[tuple[str, str]], app: Path | None = None
+) -> None:
     """Serve until interrupted: `monailabel start_server` with our defaults and our server.
 
     A server that other computers can reach asks everybody for a token.

@@ -1,0 +1,1 @@
+"""A hospital's image archive as the place of the studies."""
