@@ -1,12 +1,12 @@
 """Images: reading and writing them with their geometry, what the model sees of them, and drawing synthetic ones."""
 
-from .files import EXTENSIONS, extension_of
+from .files import EXTENSIONS, extension_of, read_study
 from .header import ImageError
 from .intensity import to_rgb
 from .magnify import magnification
 from .mask import MASK_EXTENSIONS, read_mask, write_mask
 from .overlay import difference, overlay
-from .study import Study, read_study
+from .study import Study
 from .synthetic import synthesize
 
 __all__ = [

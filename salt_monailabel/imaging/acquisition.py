@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from pydicom import Dataset
@@ -13,6 +15,9 @@ from skimage.draw import disk, polygon
 Modality = Literal["fundus", "octa", "xa", "other"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 _BY_TAG: dict[str, Modality] = {"XA": "xa", "RF": "xa", "DX": "xa", "OP": "fundus", "OPT": "octa", "OCT": "octa"}
+# Millimetres: a pixel smaller than a nanometre, or larger than a metre, is a wrong tag.
+_FINEST, _COARSEST = 1e-6, 1e3
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,25 @@ class Acquisition:
 
 
 def acquisition_of(dataset: Dataset) -> Acquisition:
-    """Read the tags of a DICOM object."""
+    """Read the tags of a DICOM object; what those say that are damaged is not known."""
     frames = int(dataset.get("NumberOfFrames") or 1)
     return Acquisition(
         _BY_TAG.get(str(dataset.get("Modality"))),
-        _times(dataset, frames),
+        _known(lambda: _times(dataset, frames), ()),
         spacing_of(dataset),
-        _exposed(dataset),
-        _mask(dataset, frames),
+        _known(lambda: _exposed(dataset), None),
+        _known(lambda: _mask(dataset, frames), None),
         dataset.get("PixelIntensityRelationship") == "LOG",
     )
+
+
+def _known(read: Callable[[], Told], unknown: Told) -> Told:
+    """Return what tags say, or that it is unknown."""
+    try:
+        return read()
+    # Values may be missing, no numbers, too many, or of another kind; each fails in ways of its own.
+    except Exception:
+        return unknown
 
 
 def _times(dataset: Dataset, frames: int) -> tuple[float, ...]:
@@ -77,27 +91,40 @@ def _times(dataset: Dataset, frames: int) -> tuple[float, ...]:
     steps = [float(step) for step in dataset.get("FrameTimeVector") or ()]
     if len(steps) == frames:
         # The first is zero (PS3.3 C.7.6.5.1.2).
-        return tuple(accumulate([0.0, *steps[1:]]))
-    rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
-    step = float(dataset.get("FrameTime") or (1000 / rate if rate > 0 else 0))
-    return tuple(step * frame for frame in range(frames)) if step > 0 else ()
+        times = tuple(accumulate([0.0, *steps[1:]]))
+    else:
+        rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
+        step = float(dataset.get("FrameTime") or (1000 / rate if rate > 0 else 0))
+        times = tuple(step * frame for frame in range(frames))
+    return times if 0 < times[-1] < math.inf and times == tuple(sorted(times)) else ()
 
 
 def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
     """Return the millimetres from row to row and from column to column, if they are known."""
-    groups = dataset.get("SharedFunctionalGroupsSequence") or dataset.get("PerFrameFunctionalGroupsSequence")
-    measures = groups[0].get("PixelMeasuresSequence") if groups else None
     # That of the detector is larger than life, and better than none.
-    tagged = (measures[0] if measures else dataset).get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
-    if not tagged or min(map(float, tagged)) <= 0:
-        return None
-    return float(tagged[0]), float(tagged[1])
+    return (
+        _known(lambda: _spacing(_measures(dataset).PixelSpacing), None)
+        or _known(lambda: _spacing(dataset.PixelSpacing), None)
+        or _known(lambda: _spacing(dataset.ImagerPixelSpacing), None)
+    )
+
+
+def _measures(dataset: Dataset) -> Dataset:
+    groups = dataset.get("SharedFunctionalGroupsSequence") or dataset.PerFrameFunctionalGroupsSequence
+    return groups[0].PixelMeasuresSequence[0]
+
+
+def _spacing(tagged: Sequence[float]) -> tuple[float, float] | None:
+    rows, columns = map(float, tagged)
+    return (rows, columns) if all(_FINEST < side < _COARSEST for side in (rows, columns)) else None
 
 
 def _exposed(dataset: Dataset) -> np.ndarray | None:
     """Return what all shutters together leave free (PS3.3 C.7.6.11); rows and columns are counted from 1."""
-    shape = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
-    shapes = dataset.get("ShutterShape") or ()
+    shapes = dataset.get("ShutterShape")
+    if not shapes:
+        return None
+    shape = int(dataset.Rows), int(dataset.Columns)
     free = np.ones(shape, bool)
     for kind in [shapes] if isinstance(shapes, str) else shapes:
         inside = np.zeros(shape, bool)
@@ -123,7 +150,7 @@ def _mask(dataset: Dataset, frames: int) -> MaskFrames | None:
         numbers = item.get("MaskFrameNumbers") or ()
         numbers = [numbers] if isinstance(numbers, int) else numbers
         chosen = tuple(int(number) - 1 for number in numbers if 1 <= int(number) <= frames)
-        if item.get("MaskOperation") == "AVG_SUB" and chosen:
-            rows, columns = item.get("MaskSubPixelShift") or (0.0, 0.0)
-            return MaskFrames(chosen, (float(rows), float(columns)))
+        rows, columns = map(float, item.get("MaskSubPixelShift") or (0.0, 0.0))
+        if item.get("MaskOperation") == "AVG_SUB" and chosen and math.isfinite(rows + columns):
+            return MaskFrames(chosen, (rows, columns))
     return None

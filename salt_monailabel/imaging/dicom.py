@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_pixel_data_frame
 from pydicom.pixel_data_handlers import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 from pydicom.pixel_data_handlers.util import get_expected_length
+from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from .header import ImageError
 
@@ -17,10 +21,18 @@ _DESCRIBING = (
     "BitsStored", "HighBit", "PixelRepresentation",
 )  # fmt: skip
 
-_PRESENTING = {
+_PRESENTING = (
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "VOILUTSequence", "BitsStored", "PixelRepresentation", "PhotometricInterpretation",
-}  # fmt: skip
+)  # fmt: skip
+_PALETTE = tuple(
+    keyword
+    for colour in ("Red", "Green", "Blue")
+    for table in (f"{colour}PaletteColorLookupTable",)
+    for keyword in (f"{table}Descriptor", f"{table}Data", f"Segmented{table}Data")
+)
+# The beginning of an image in JPEG or JPEG-LS: its rows, columns and channels.
+_JPEG = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xde\xf7](?=.{3}(.{2})(.{2})(.))", re.DOTALL)
 
 
 class DicomFrames:
@@ -38,7 +50,7 @@ class DicomFrames:
     Raises
     ------
     ImageError
-        If there are no pixels, or fewer than the tags say.
+        If there are no pixels, or fewer than the tags say, or the first frame is damaged.
     """
 
     def __init__(self, dataset: Dataset, name: str) -> None:
@@ -46,11 +58,8 @@ class DicomFrames:
             raise ImageError(f"{name} holds no image; it is another kind of DICOM object")
         self._name = name
         self._syntax = dataset.file_meta.TransferSyntaxUID
-        self._tags = Dataset()
-        for keyword in _DESCRIBING:
-            if keyword in dataset:
-                setattr(self._tags, keyword, dataset[keyword].value)
-        self._palette = _only(dataset, "PaletteColorLookupTable")
+        self._tags = _only(dataset, _DESCRIBING)
+        self._palette = _only(dataset, _PALETTE)
         count = int(dataset.get("NumberOfFrames") or 1)
         self._encoded = _encoded(dataset, count, name)
         first = self[0]
@@ -93,7 +102,10 @@ class DicomFrames:
         single.PixelData = encapsulate([value]) if self._syntax.is_compressed else value
         single["PixelData"].VR = "OB" if self._syntax.is_compressed or self._tags.BitsAllocated <= 8 else "OW"
         try:
+            self._check_size(value)
             pixels = single.pixel_array
+            if pixels.size == 0 or self._tags.SamplesPerPixel not in (1, 3):
+                raise ValueError(f"pixels of {pixels.shape}")
             colours = single.PhotometricInterpretation
             if colours == "PALETTE COLOR":
                 pixels = apply_color_lut(pixels, self._palette)
@@ -104,7 +116,17 @@ class DicomFrames:
                 f"frame {index + 1} of {self._name} cannot be decoded; it is damaged, or of a transfer syntax that is "
                 f"not read ({self._syntax.name}); export it again, uncompressed"
             ) from error
-        return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[..., None])
+        pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+        return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+    def _check_size(self, encoded: bytes) -> None:
+        """Refuse a JPEG image larger than the tags say: its decoder would believe the image."""
+        if self._syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
+            return
+        declared = self._tags.Rows * self._tags.Columns * self._tags.SamplesPerPixel
+        for image in _JPEG.finditer(encoded):
+            if math.prod(int.from_bytes(number, "big") for number in image.groups()) > declared:
+                raise ValueError("an image larger than the tags say")
 
 
 class Presentation:
@@ -116,30 +138,33 @@ class Presentation:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        groups = dataset.get("SharedFunctionalGroupsSequence") or dataset.get("PerFrameFunctionalGroupsSequence")
-        tags = Dataset()
-        for source in (dataset, *(_macros(groups[0]) if groups else ())):
-            tags.update({
-                element.tag: element
-                for element in source
-                if element.keyword in _PRESENTING and element.value not in (None, "")
-            })  # fmt: skip
-        self._tags = tags
+        self._tags = _only(dataset, _PRESENTING)
+        for macro in _macros(dataset):
+            self._tags.update(_only(macro, _PRESENTING))
+        # It would show nothing.
+        if self._tags.get("RescaleSlope") == 0:
+            del self._tags.RescaleSlope
         self._inverse = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-        widths = np.atleast_1d(tags.get("WindowWidth") or 0).astype(float)
-        self._windowed = "VOILUTSequence" in tags or widths[0] >= 1
         self._gray = int(dataset.get("SamplesPerPixel") or 1) == 1
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """Return a frame (rows, columns, channels) as it is shown; colour stays as it is."""
         if not self._gray:
             return frame
-        shown = apply_modality_lut(frame, self._tags)
-        if self._windowed:
-            window = apply_voi_lut(shown, self._tags)
-            # Some objects are tagged with the window of another image.
-            shown = window if window.min() < window.max() else shown
-        return -shown.astype(np.float32) if self._inverse else shown
+        shown = self._looked_up(apply_modality_lut, frame)
+        window = self._looked_up(apply_voi_lut, shown)
+        # Some objects are tagged with the window of another image.
+        shown = window if window.min() < window.max() else shown
+        return -shown.astype(np.result_type(shown, np.float32)) if self._inverse else shown
+
+    def _looked_up(self, look_up: Callable[[np.ndarray, Dataset], np.ndarray], values: np.ndarray) -> np.ndarray:
+        """Return what a table or window makes of values; a damaged one makes nothing of them."""
+        try:
+            found = look_up(values, self._tags)
+        # A table may lack entries, have none, or not be one.
+        except Exception:
+            return values
+        return found if np.isfinite(found).all() else values
 
 
 def _encoded(dataset: Dataset, count: int, name: str) -> list[bytes]:
@@ -157,14 +182,24 @@ def _encoded(dataset: Dataset, count: int, name: str) -> list[bytes]:
     return frames
 
 
-def _macros(group: Dataset) -> Iterator[Dataset]:
-    """Yield the macros of a functional group of enhanced objects that say how values are shown."""
-    for keyword in ("FrameVOILUTSequence", "PixelValueTransformationSequence"):
-        yield from group.get(keyword) or ()
+def _macros(dataset: Dataset) -> list[Dataset]:
+    """Return the macros of the functional groups of an enhanced object that say how values are shown."""
+    macros: list[Dataset] = []
+    for which in ("Shared", "PerFrame"):
+        for group in (dataset.get(f"{which}FunctionalGroupsSequence") or ())[:1]:
+            for keyword in ("FrameVOILUTSequence", "PixelValueTransformationSequence"):
+                macros.extend(group.get(keyword) or ())
+    return macros
 
 
-def _only(dataset: Dataset, part: str) -> Dataset:
-    """Return the elements whose keyword contains `part`."""
+def _only(dataset: Dataset, keywords: Iterable[str]) -> Dataset:
+    """Return those elements that are there, not empty, and what their kind says they are."""
     chosen = Dataset()
-    chosen.update({element.tag: element for element in dataset if part in element.keyword})
+    # Tables are numbers in the order of the file.
+    chosen.is_little_endian, chosen.is_implicit_VR = dataset.is_little_endian, dataset.is_implicit_VR
+    for keyword in keywords:
+        # Damaged values fail in many ways.
+        with suppress(Exception):
+            if dataset.get(keyword) not in (None, ""):
+                chosen.add(dataset[keyword])
     return chosen

@@ -24,7 +24,7 @@ DEEPEST = 100
 LONGEST = 10_000_000
 # Bytes that a deflated DICOM file may hold; they are looked through as a whole.
 LONGEST_DEFLATED = 64_000_000
-# How a file begins. What begins otherwise is NIfTI by its extension, or else DICOM.
+# How a file begins. What begins otherwise is told by its extension, or else DICOM.
 _READERS = {
     b"\x89PNG": "PNGImageIO",
     b"\xff\xd8\xff": "JPEGImageIO",
@@ -34,9 +34,23 @@ _READERS = {
     b"MM\0+": "TIFFImageIO",
     b"BM": "BMPImageIO",
     b"NRRD": "NrrdImageIO",
+    b"ObjectType": "MetaImageIO",
 }
+# What is told by its extension.
+_NAMED = {(".nii", ".nii.gz"): "NiftiImageIO", (".mha", ".mhd"): "MetaImageIO"}
 # Lines of an NRRD header that say the pixels are not right behind it; lines may end as on old Macs.
 _DETACHED = re.compile(rb"[\r\n](data ?file|(line|byte) ?skip)[ \t]*:", re.IGNORECASE)
+# The header of a MetaImage: lines of a name and a value, the last of which says that the pixels are right behind it.
+_META = re.compile(
+    rb"((?:[\w.|()-]{1,100} *[=:][\t -~\x80-\xff]{0,4000}\r?\n){1,1000}?)"
+    rb"ElementDataFile *[=:] *(?:LOCAL|Local|local) *\r?\n"
+)
+_META_BYTES = {
+    b"MET_CHAR": 1, b"MET_UCHAR": 1, b"MET_SHORT": 2, b"MET_USHORT": 2, b"MET_INT": 4, b"MET_UINT": 4,
+    b"MET_LONG_LONG": 8, b"MET_ULONG_LONG": 8, b"MET_FLOAT": 4, b"MET_DOUBLE": 8,
+}  # fmt: skip
+# Bytes that are unpacked at a time, to at most a thousand times as many.
+_BLOCK = 1 << 16
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 # The beginning of an item of a sequence with its length, and the end of one without; in both orders of bytes.
 _ITEM = re.compile(rb"(\xfe\xff\x00\xe0|\xff\xfe\xe0\x00)(.{4})|\xfe\xff\x0d\xe0|\xff\xfe\xe0\x0d", re.DOTALL)
@@ -62,6 +76,8 @@ def reader_of(path: Path) -> sitk.ImageFileReader:
         name = _reader(path, content)
         if name == "NrrdImageIO":
             _check_nrrd(path, content)
+        if name == "MetaImageIO":
+            _check_meta(path, content)
         if name == "GDCMImageIO":
             _check_nesting(path, content)
         reader = sitk.ImageFileReader()
@@ -115,8 +131,9 @@ def _reader(path: Path, content: mmap.mmap) -> str:
         for magic, name in _READERS.items():
             if content[: len(magic)] == magic:
                 return name
-        if path.name.lower().endswith((".nii", ".nii.gz")):
-            return "NiftiImageIO"
+        for extensions, name in _NAMED.items():
+            if path.name.lower().endswith(extensions):
+                return name
     return "GDCMImageIO"
 
 
@@ -124,6 +141,35 @@ def _check_nrrd(path: Path, content: mmap.mmap) -> None:
     end = re.search(rb"\r?\n\r?\n", content)
     if end is None or _DETACHED.search(content[: end.start()]):
         raise ImageError(f"{path.name} is a header of pixels that lie elsewhere; save both together, as .nrrd")
+
+
+def _check_meta(path: Path, content: mmap.mmap) -> None:
+    """Refuse MetaImage with pixels elsewhere or an unusual header, and damaged ones; its reader believes them all."""
+    header = _META.match(content)
+    if header is None or b"ElementDataFile" in header[1]:
+        raise ImageError(
+            f"{path.name} is a header of pixels that lie elsewhere, or damaged; save both together, as .mha"
+        )
+    lines = [re.split(rb" *[=:]", line, maxsplit=1) for line in header[1].splitlines()]
+    fields = {name: value.strip() for name, value in lines}
+    size = fields.get(b"DimSize", b"").split()
+    size.append(fields.get(b"ElementNumberOfChannels", b"1"))
+    length = _META_BYTES.get(fields.get(b"ElementType", b""), 0)
+    sound = len(fields) == len(lines) and b"HeaderSize" not in fields and length > 0
+    sound &= all(number.isdigit() for number in size) and fields.get(b"NDims") in (b"2", b"3", b"4")
+    if not sound or int(fields[b"NDims"]) != len(size) - 1:
+        raise ImageError(f"{path.name} has a header that is damaged or unusual; save it again as .mha")
+    declared = [int(number) for number in size]
+    check_size(path, declared)
+    if fields.get(b"CompressedData", b"False")[:1] in b"Tt1":
+        start = header.end()
+        end = min(start + int(fields.get(b"CompressedDataSize", b"0")), len(content))
+        packed, missing = zlib.decompressobj(zlib.MAX_WBITS | 32), math.prod(declared) * length
+        while start < end and missing >= 0 and not packed.eof:
+            missing -= len(packed.decompress(content[start : min(start + _BLOCK, end)]))
+            start += _BLOCK
+        if missing or not packed.eof:
+            raise ImageError(f"{path.name} is damaged or cut short; copy or export it again")
 
 
 def _check_nesting(path: Path, content: mmap.mmap) -> None:

@@ -13,8 +13,9 @@ from .files import as_frames, extension_of, read_file
 from .header import ImageError
 from .study import Study
 
-# The formats that keep a label map as it is; the first three hold a stack of frames.
-MASK_EXTENSIONS = (".nrrd", ".nii.gz", ".nii", ".png", ".tif", ".tiff", ".bmp")
+# The formats that keep a label map as it is: those that hold a stack of frames and its place, and pictures.
+_VOLUMES = (".nrrd", ".nii.gz", ".nii", ".mha")
+MASK_EXTENSIONS = (*_VOLUMES, ".png", ".tif", ".tiff", ".bmp")
 
 
 def read_mask(path: str | Path, study: Study) -> np.ndarray:
@@ -51,7 +52,7 @@ def read_mask(path: str | Path, study: Study) -> np.ndarray:
 def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool = True) -> None:
     """Write a label map with exactly the study's size, spacing, origin and direction, atomically.
 
-    PNG, TIFF and BMP have no place for origin and direction; NRRD and NIfTI keep all.
+    PNG, TIFF and BMP have no place for origin and direction; NRRD, NIfTI and MetaImage keep all.
 
     Parameters
     ----------
@@ -73,11 +74,9 @@ def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool =
     if mask.shape != study.shape:
         raise ImageError(f"the mask has {_size(mask.shape)} but {study.name} has {_size(study.shape)}")
     extension = extension_of(path)
-    flat = study.geometry.dimension == 2
-    if extension not in (MASK_EXTENSIONS if flat else MASK_EXTENSIONS[:3]):
+    if extension not in (MASK_EXTENSIONS if study.geometry.dimension == 2 else _VOLUMES):
         raise ImageError(f"a mask of this image cannot be written as '{extension}'; use .nrrd or .nii.gz")
-    image = sitk.GetImageFromArray(mask[0].astype(np.uint8) if flat else mask.astype(np.uint8))
-    study.geometry.give(image)
+    image = study.geometry.image(mask.astype(np.uint8))
     try:
         with written_whole(path, durable=durable) as partial:
             sitk.WriteImage(image, str(partial), useCompression=True)

@@ -66,7 +66,7 @@ def write_segmentation(
     Raises
     ------
     ImageError
-        If the mask is empty, or the source is no DICOM image of its size.
+        If the mask is empty, or the source is no DICOM image of its size, or one that is damaged.
     OSError
         If there is no room or no permission; nothing is left behind.
     """
@@ -80,6 +80,20 @@ def write_segmentation(
         raise ImageError(f"the mask has {mask.shape} but {source.name} has {shape} (frames, rows, columns)")
     if not mask.any():
         raise ImageError(f"the mask of {source.name} is empty, which a DICOM segmentation cannot hold")
+    with written_whole(Path(path)) as partial:
+        try:
+            _segmentation(mask, labels, image, version).save_as(partial)
+        except OSError:
+            raise
+        # What is taken over from the image may be missing, or no value of its kind.
+        except Exception as error:
+            raise ImageError(
+                f"{source.name} has tags that are missing or damaged, which a DICOM segmentation must repeat; "
+                "have the mask as .nrrd"
+            ) from error
+
+
+def _segmentation(mask: np.ndarray, labels: Sequence[str], image: Dataset, version: str) -> Segmentation:
     algorithm = AlgorithmIdentificationSequence(name=MODEL, version=version, family=_FAMILY)
     present = [value for value in range(1, len(labels) + 1) if (mask == value).any()]
     segments = [
@@ -92,8 +106,8 @@ def write_segmentation(
     with warnings.catch_warnings():
         # Names of patients as they are; they are the source's.
         warnings.simplefilter("ignore")
-        segmentation = Segmentation(
-            [_placed(image, shape[0])],
+        return Segmentation(
+            [_placed(image, mask.shape[0])],
             np.stack([mask == value for value in present], axis=-1).astype(np.uint8),
             SegmentationTypeValues.BINARY,
             segments,
@@ -108,8 +122,6 @@ def write_segmentation(
             content_label="VESSELS",
             series_description="Vessels",
         )
-    with written_whole(Path(path)) as partial:
-        segmentation.save_as(partial)
 
 
 def _placed(image: Dataset, frames: int) -> Dataset:

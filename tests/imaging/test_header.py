@@ -57,11 +57,11 @@ def test_a_header_of_pixels_that_lie_elsewhere_is_refused(tmp_path: Path, field:
         read_study(stored(tmp_path / "scan.nrrd", content))
 
 
-@pytest.mark.parametrize("name", ["scan.mha", "scan.mhd", "scan.nrrd", "scan.png", "scan.dcm", "scan"])
+@pytest.mark.parametrize("name", ["scan.vtk", "scan.mha", "scan.nrrd", "scan.png", "scan.dcm", "scan.mp4", "scan"])
 def test_a_format_that_is_not_listed_is_not_read_whatever_it_is_called(tmp_path: Path, name: str) -> None:
-    secret = stored(tmp_path / "secret", bytes(range(26)) * 40)
+    sitk.WriteImage(sitk.GetImageFromArray(np.arange(60, dtype=np.uint8).reshape(6, 10)), str(tmp_path / "other.vtk"))
     with pytest.raises(ImageError, match=name):
-        read_study(stored(tmp_path / name, hostile.meta_image(secret)))
+        read_study(stored(tmp_path / name, (tmp_path / "other.vtk").read_bytes()))
 
 
 def test_an_image_is_read_by_what_it_is_not_by_what_it_is_called(tmp_path: Path) -> None:
