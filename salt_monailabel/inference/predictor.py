@@ -54,6 +54,10 @@ class Embedded:
         planes = (*self.automatic.values(), *self.segmented.values(), *self.answers.values())
         return self.pixels.nbytes + self.embeddings.nbytes + sum(plane.nbytes for plane in planes)
 
+    def gray(self) -> np.ndarray:
+        """Return the image itself as the encoder saw it, without its colours: (H, W) float32 in 0..1."""
+        return _resample(self.tiling.join(self.pixels.mean(dim=1).numpy()), self.shape)
+
 
 class Predictor:
     """Predict with a model whose adapter is merged.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from salt_monailabel.imaging import ImageError, Study, read_mask
 from salt_monailabel.imaging.result import check_result, write_result
 from salt_monailabel.imaging.run import PROJECTIONS, RunView
-from salt_monailabel.inference import Edit
+from salt_monailabel.inference import Edit, Embedded
+from salt_monailabel.inference.carrying import carry
 from salt_monailabel.measure import measure, summary_row
 
 from .errors import explained
@@ -112,6 +113,9 @@ class SaltEdit(_SaltTask):
     The request's `foreground` and `background` are lists of [i, j, k], or `background` and a list under the label's
     name; `label` (or `label_name`, if `label` is an uploaded mask) names the label; `roi` is i0, i1, j0, j1, k0, k1.
     Frames without a correction keep the uploaded mask, or stay empty. The answer is a mask of 0 and 1.
+
+    Of a run, `carry` as [first, last] carries the masks of the key frames to these frames; `key_frames` are those that
+    were corrected, unless the request names others, whose masks are uploaded.
     """
 
     def __init__(self, host: ModelHost) -> None:
@@ -146,6 +150,23 @@ class SaltEdit(_SaltTask):
             )
             found = self.host.sparing(predictor, partial(segment, study.frame(k), edit))
             mask[k] = found if exposed is None else np.where(exposed, found, mask[k])
+        keys, carried = _carried(request, study, corrected)
+
+        def look(k: int) -> Embedded:
+            embedded = self.host.embedded(predictor, version, study.frame(k))
+            predictor.segment(embedded, label)
+            return embedded
+
+        steps = carry(
+            predictor,
+            lambda k: self.host.sparing(predictor, partial(look, k)),
+            label,
+            {k: mask[k] > 0 for k in keys},
+            carried,
+        )
+        between = [k for k in carried if keys and keys[0] < k < keys[-1]]
+        for k, found in job.over(steps, len({*carried} - {*keys}) + len({*between} - {*keys})):
+            mask[k] = found if exposed is None else found & exposed
         return Answer(mask, (label,), version)
 
     def _label(self, request: Mapping[str, Any]) -> str:
@@ -188,6 +209,23 @@ def _run_view(request: Mapping[str, Any]) -> RunView:
     if view.projection not in PROJECTIONS:
         raise ImageError(f"unknown projection '{view.projection}'; one of {', '.join(PROJECTIONS)}")
     return view
+
+
+def _carried(request: Mapping[str, Any], study: Study, corrected: Iterable[int]) -> tuple[list[int], range]:
+    """Return the key frames, in order, and the frames to carry their masks to; none if that is not asked for."""
+    if request.get("carry") is None:
+        return [], range(0)
+    try:
+        first, last = map(int, request["carry"])
+        keys = sorted({int(k) for k in request.get("key_frames") or corrected})
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError("'carry' is [first, last], and 'key_frames' are numbers from 0") from error
+    count = study.shape[0]
+    if not 0 <= first <= last < count or not all(0 <= k < count for k in keys):
+        raise ImageError(f"{study.name} has the frames 0 to {count - 1}; got 'carry' {[first, last]} from {keys}")
+    if not keys:
+        raise ImageError("there is no mask to carry: correct a frame, or name 'key_frames' of the uploaded mask")
+    return keys, range(first, last + 1)
 
 
 def _points(request: Mapping[str, Any], key: str, study: Study) -> list[tuple[float, float, int]]:

@@ -34,8 +34,8 @@ class Job:
         self.state: Literal["running", "stopping", "done", "stopped", "failed"] = "running"
 
     def over(self, steps: Iterable[Item], of: int) -> Iterator[Item]:
-        """Yield the steps, and count them as they end; no more of them once the job is to stop."""
-        self.of = of
+        """Yield further steps, and count them as they end; no more of them once the job is to stop."""
+        self.of += of
         for step in steps:
             if self.state == "stopping":
                 return

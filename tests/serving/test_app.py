@@ -257,6 +257,36 @@ def test_frames_without_a_click_keep_the_uploaded_mask(viewer: Viewer, place: tu
     assert not np.array_equal(mask[1], drawn[1])
 
 
+def test_what_was_removed_on_a_key_frame_stays_removed_on_the_frames_around(viewer: Viewer) -> None:
+    run = nrrd(np.stack([np.roll(GRAY, number, axis=1) for number in range(4)]))
+    automatic = viewer.segment("salt", run).labels
+    key = automatic.copy()
+    key[1, :, COLUMNS // 2 :] = 0
+    carried = viewer.segment("salt_edit", run, nrrd(key), label_name="vessel", key_frames=[1], carry=[1, 2]).labels
+    assert np.array_equal(carried[[0, 1, 3]], key[[0, 1, 3]])
+    left, right = np.s_[2, :, : COLUMNS // 2 - 8], np.s_[2, :, COLUMNS // 2 + 8 :]
+    assert automatic[right].sum() > 100
+    assert carried[right].sum() < 0.1 * automatic[right].sum()
+    assert (carried[left] & automatic[left]).sum() > 0.8 * automatic[left].sum()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"carry": [0, 9], "key_frames": [1]}, "frames 0 to 3"),
+        ({"carry": [0, 3], "key_frames": [4]}, "frames 0 to 3"),
+        ({"carry": "all", "key_frames": [1]}, "[first, last]"),
+        ({"carry": [0, 3]}, "no mask to carry"),
+    ],
+)
+def test_nothing_is_carried_that_is_not_there(
+    viewer: Viewer, cine: Upload, asked: dict[str, object], said: str
+) -> None:
+    reply = viewer.infer("salt_edit", cine, foreground=[], background=[], **asked)
+    assert reply.status_code == 400
+    assert said in reply.json()["detail"]
+
+
 def test_asking_keeps_what_was_proposed_and_changes_nothing_else(viewer: Viewer, studies: Path) -> None:
     def rest() -> dict[str, str]:
         own = ("labels/original/one.nrrd", "datastore_v2.json", "adapters/audit.jsonl")
