@@ -1,6 +1,6 @@
 """By how much the tiles of an image overlap: fewer tiles take less time, more of them are more opinions.
 
-The base alone and adapted to a few labels, once for all overlaps; scored on the validation split, for these are choices.
+The base alone and adapted to a few labels, once for all overlaps; scored on the validation split: these are choices.
 
     python benchmarks/tiles.py ../shared/data/DRIVE ../shared/data/OCTA500_3M --labels 0 4
 """
