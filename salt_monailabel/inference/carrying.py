@@ -1,8 +1,8 @@
 """An annotator's masks of some frames of a run, carried to the frames between and beside them.
 
-A mask is moved with what is seen to move, registered vessel to vessel, and the model's own answer draws its border. The
-model could be prompted with it instead, as with a previous mask or as clicks where the two differ, and would do worse
-than with no mask at all or little better: it was taught that a previous mask is wrong. See `benchmarks/flicker.py`.
+A mask is moved with what is seen to move, registered vessel to vessel; the model's own answer draws its border, and
+tells where there is contrast medium. Prompting the model with the mask, or with clicks where its answer differs, was
+measured to help little or to harm (`benchmarks/flicker.py`): it was taught to correct a mask, not to keep to it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .predictor import Embedded, Predictor
 # Of a moved mask, beside the model's own answer: it decides, but for its border, which is blurred by BORDER pixels so
 # that half of the thinnest vessel is left.
 WEIGHT, BORDER = 0.75, 0.7
-# Contrast medium is not there where the model sees less than this share of what it saw on the key frame, on and BESIDE
-# the mask, AROUND a place; in pixels. Where it saw less than NOTHING on the key frame, there is nothing to miss.
+# Contrast medium is missing where the model sees less than this share of what it saw on the key frame, BESIDE and on
+# the mask, AROUND a place; in pixels. Probabilities below NOTHING count as that: where little was seen, little is missed.
 LOST, BESIDE, AROUND, NOTHING = 0.15, 2, 12, 0.02
-# A key frame says little of what is farther from all that is marked or seen on it.
+# A key frame tells where there is no vessel up to so many pixels from what is marked or seen on it; beyond, it hardly
+# contradicts another one on which there is more contrast medium.
 HEARD = 4
 # Frames are registered at about so many pixels on the shorter side. In these pixels: the blurs between which vessels
-# stand out, that of the model's answer, and within what radius all moves alike.
+# stand out, that of the model's answer, and the radius within which all moves alike.
 SIDE, FINE, COARSE, ANSWER, RADIUS = 256, 1.2, 3.0, 1.5, 15
-# Each time, both are interpolated where the last motion has them.
 ITERATIONS = 3
 
 
@@ -131,9 +131,16 @@ def _look(predictor: Predictor, embedded: Embedded, label: str) -> _Seen:
 
 @dataclass(frozen=True)
 class _Origin:
-    """A key frame: its mask with a soft border and what the model saw there, (H, W), and what is registered, (h, w).
+    """A key frame.
 
-    The polarity is 1 if what is marked is dark, -1 if it is bright.
+    Attributes
+    ----------
+    mask, evidence, voice : ndarray of float32, (H, W)
+        What is marked, with a soft border; what the model saw; and how much this frame has to say.
+    picture : ndarray of float32, (h, w)
+        What is registered.
+    polarity : float
+        1 if what is marked is dark, -1 if it is bright.
     """
 
     mask: np.ndarray
@@ -154,7 +161,7 @@ class _Origin:
         return cls(gaussian_filter(marked, BORDER), evidence, voice, seen.picture(polarity), polarity)
 
     def tell(self, motion: np.ndarray, weight: float, before: _Told | None) -> _Told:
-        """Return what this key frame, and another one before, tell of a frame that has moved against it."""
+        """Return what this key frame tells of another one, added to what was told of that before."""
         motion = _enlarged(motion, self.mask.shape)
         weights = weight * _moved(self.voice, motion)
         told = _Told(weights, *(weights * _moved(plane, motion) for plane in (self.mask, self.evidence)))
@@ -165,7 +172,7 @@ class _Origin:
 
 @dataclass(frozen=True)
 class _Told:
-    """What key frames tell of a frame: the sums of their masks and evidence, (H, W), and of their weights."""
+    """What key frames tell of a frame: the sums of their weights, and of masks and evidence times these, (H, W)."""
 
     weight: np.ndarray
     mask: np.ndarray
@@ -195,6 +202,8 @@ def _registered(origin: np.ndarray, here: np.ndarray, motion: np.ndarray | None)
     """
     if motion is None:
         motion = np.zeros((2, *here.shape), np.float32)
+    if min(here.shape) < 2:
+        return motion  # In a single row there is no gradient.
     further = np.stack(
         optical_flow_ilk(here, _moved(origin, motion), radius=RADIUS, num_warp=ITERATIONS, gaussian=True)
     )
