@@ -24,7 +24,8 @@ from .predictor import Embedded, Predictor
 # that half of the thinnest vessel is left.
 WEIGHT, BORDER = 0.75, 0.7
 # Contrast medium is missing where the model sees less than this share of what it saw on the key frame, BESIDE and on
-# the mask, AROUND a place; in pixels. Probabilities below NOTHING count as that: where little was seen, little is missed.
+# the mask, AROUND a place; in pixels. Probabilities below NOTHING count as that: where little was seen, little is
+# missed.
 LOST, BESIDE, AROUND, NOTHING = 0.15, 2, 12, 0.02
 # A key frame tells where there is no vessel up to so many pixels from what is marked or seen on it; beyond, it hardly
 # contradicts another one on which there is more contrast medium.
