@@ -160,7 +160,8 @@ class Presentation:
     def _looked_up(self, look_up: Callable[[np.ndarray, Dataset], np.ndarray], values: np.ndarray) -> np.ndarray:
         """Return what a table or window makes of values; a damaged one makes nothing of them."""
         try:
-            found = look_up(values, self._tags)
+            with np.errstate(all="ignore"):
+                found = look_up(values, self._tags)
         # A table may lack entries, have none, or not be one.
         except Exception:
             return values

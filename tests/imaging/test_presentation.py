@@ -1,0 +1,64 @@
+"""Tables and windows of DICOM are read as the file holds them, and are not applied where they are damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian
+
+from salt_monailabel.imaging import read_study
+
+from ..dicom import item, run, written
+
+TABLE = np.arange(4096, dtype="<u2") * 3 + 7
+
+
+def table(kind: str, entries: int = 4096, bits: int = 16) -> Dataset:
+    """Return a lookup table of 4096 entries, as words or as numbers, that says it has so many of so many bits."""
+    made = item(LUTDescriptor=[entries, 0, bits])
+    made["LUTDescriptor"].VR = "US"
+    made.add_new("LUTData", kind, TABLE.tobytes() if kind == "OW" else TABLE.tolist())
+    return made
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize("kind", ["OW", "US"])
+def test_a_table_is_the_same_as_words_and_as_numbers(tmp_path: Path, keyword: str, kind: str) -> None:
+    frame = read_study(written(tmp_path / "a.dcm", run(), **{keyword: [table(kind)]})).frame(0)
+    assert np.array_equal(frame[..., 0], TABLE[run()[0]])
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize("damaged", [item(), table("OW", entries=65535), table("OW", bits=99)], ids=range(3))
+def test_a_damaged_table_is_not_applied(tmp_path: Path, keyword: str, damaged: Dataset) -> None:
+    frame = read_study(written(tmp_path / "a.dcm", run(), **{keyword: [damaged]})).frame(0)
+    assert np.array_equal(frame[..., 0], run()[0])
+
+
+@pytest.mark.parametrize("slope", [0, float("nan"), float("inf"), 1e306])
+def test_a_slope_that_leaves_nothing_to_be_seen_is_not_applied(tmp_path: Path, slope: float) -> None:
+    frame = read_study(written(tmp_path / "a.dcm", run(), RescaleSlope=slope, RescaleIntercept=5)).frame(0)
+    assert np.array_equal(frame[..., 0], run()[0])
+
+
+def test_the_window_of_a_frame_is_found_beside_groups_that_all_frames_share(tmp_path: Path) -> None:
+    window = item(FrameVOILUTSequence=[item(WindowCenter=2048, WindowWidth=1000)])
+    groups = {"SharedFunctionalGroupsSequence": [item()], "PerFrameFunctionalGroupsSequence": [window] * 3}
+    shown = read_study(written(tmp_path / "a.dcm", run(), **groups)).frame(0)
+    assert (shown == shown.min()).mean() > 0.3
+
+
+def test_numbers_with_the_large_byte_first_become_those_of_this_computer(tmp_path: Path) -> None:
+    data = dcmread(written(tmp_path / "a.dcm", run()))
+    data.PixelData = run().astype(">u2").tobytes()
+    data.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    data.is_little_endian = False
+    data.save_as(tmp_path / "a.dcm")
+    study = read_study(tmp_path / "a.dcm")
+    assert np.array_equal(np.asarray(study.pixels)[..., 0], run())
+    assert study.pixels.dtype == np.uint16
+    assert study.pixels.dtype.isnative
