@@ -65,18 +65,22 @@ def look(predictor: Predictor, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return predictor.segment(embedded, "vessel"), embedded.embeddings.cpu().numpy()
 
 
+def assessed(predictor: Predictor, pool: Pool) -> dict[str, Entry]:
+    """Return what the model says of all images."""
+    return {
+        image: Entry(*assess(partial(look, predictor), frames[0].rgb), version="") for image, frames in pool.items()
+    }
+
+
 def next_images(
-    strategy: str, predictor: Predictor, pool: Pool, labelled: Sequence[str], count: int, rng: np.random.Generator
-) -> list[str]:
+    strategy: str, known: Mapping[str, Entry], images: Sequence[str], labelled: Sequence[str], count: int,
+    rng: np.random.Generator,
+) -> list[str]:  # fmt: skip
     """Return the images to label until there are `count`, chosen one by one by what the model says of them now."""
-    known: dict[str, Entry] = {}
-    if strategy != "random":
-        for image, frames in pool.items():
-            known[image] = Entry(*assess(partial(look, predictor), frames[0].rgb), version="")
     chosen: list[str] = []
     while len(labelled) + len(chosen) < count:
         done = [*labelled, *chosen]
-        left = {image: known.get(image) for image in pool if image not in done}
+        left = {image: known.get(image) for image in images if image not in done}
         if strategy == "uncertain":
             descriptors = [known[image].descriptor for image in done]
             chosen.append(choose(left, descriptors, len(done), rng)[0])
@@ -115,7 +119,7 @@ def main() -> None:
     }
     rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
     done = {tuple(row[key] for key in KEYS): row for row in rows}
-
+    untouched: dict[str, Entry] = {}
     for seed in arguments.seeds:
         for strategy in (ALL, *arguments.strategies):
             labelled: list[str] = []
@@ -130,8 +134,13 @@ def main() -> None:
                 elif count:
                     # After a row that was not repeated, the model it was made with is.
                     predictor = predictor or adapt(pool, labelled, arguments.steps, seed, device)
+                    known: dict[str, Entry] = {}
+                    if strategy != "random":
+                        # What the base says is the same for all.
+                        known = assessed(predictor, pool) if labelled or not untouched else untouched
+                        untouched = untouched or ({} if labelled else known)
                     rng = np.random.default_rng([seed, count])
-                    labelled = labelled + next_images(strategy, predictor, pool, labelled, count, rng)
+                    labelled = labelled + next_images(strategy, known, list(pool), labelled, count, rng)
                 predictor = adapt(pool, labelled, arguments.steps, seed, device)
                 mean = asdict(mean_score(list(evaluate(predictor, test, "vessel"))))
                 row |= {key: round(value, 4) for key, value in mean.items() if key != "name"}
