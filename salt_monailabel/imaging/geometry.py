@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+# Millimetres: a pixel smaller than a nanometre, or larger than a metre, is a wrong tag.
+FINEST, COARSEST = 1e-6, 1e3
+# Axes of a smaller volume than this are taken to lie in a plane.
+FLAT = 1e-6
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -22,8 +27,17 @@ class Geometry:
 
     @classmethod
     def of(cls, image: sitk.Image | sitk.ImageFileReader) -> Geometry:
-        """Return that of an image, or of a file whose header was read."""
-        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+        """Return that of an image, or of a file whose header was read; what it says that cannot be is not known.
+
+        Where a spacing is negative the axis points the other way, as in images that SimpleITK reads.
+        """
+        spacing, origin = np.array(image.GetSpacing()), np.array(image.GetOrigin())
+        direction = np.reshape(image.GetDirection(), (len(spacing),) * 2) * np.where(spacing < 0, -1, 1)
+        if not np.isfinite(direction).all() or abs(np.linalg.det(direction)) < FLAT:
+            direction = np.eye(len(spacing))
+        spacing = np.where(np.isfinite(spacing) & (spacing != 0), abs(spacing), 1)
+        origin = np.where(np.isfinite(origin), origin, 0)
+        return cls(image.GetSize(), *(tuple(numbers.ravel().tolist()) for numbers in (spacing, origin, direction)))
 
     @classmethod
     def unknown(cls, frames: int, rows: int, columns: int) -> Geometry:
@@ -46,7 +60,25 @@ class Geometry:
         """Millimetres from row to row and from column to column, where they are known."""
         columns, rows = (self.spacing[axis] for axis in self._axes[:2])
         # What was made of a picture has a spacing of 1 that means nothing.
-        return None if rows == columns == 1 else (rows, columns)
+        known = all(FINEST < side < COARSEST for side in (rows, columns)) and not rows == columns == 1
+        return (rows, columns) if known else None
+
+    def in_space(self) -> Geometry:
+        """Return that of columns, rows and frames in three dimensions: to the patient's left, back and head.
+
+        Frames over time lie one behind the other, along the axis of space that has the length 1.
+        """
+        frames, rows, columns = self.shape
+        size = (columns, rows, frames)
+        if self.dimension == 2:
+            direction = np.eye(3)
+            direction[:2, :2] = np.reshape(self.direction, (2, 2))
+            return Geometry(size, (*self.spacing, 1.0), (*self.origin, 0.0), tuple(direction.ravel().tolist()))
+        left_out = ({0, 1, 2, 3} - {*self._axes}).pop()
+        axes = [left_out if axis == 3 else axis for axis in self._axes]
+        direction = np.reshape(self.direction, (self.dimension,) * 2)[:3, axes]
+        spacing = tuple(self.spacing[axis] for axis in axes)
+        return Geometry(size, spacing, self.origin[:3], tuple(direction.ravel().tolist()))
 
     def image(self, pixels: np.ndarray) -> sitk.Image:
         """Return an image of gray pixels (frames, rows, columns) that lies there."""

@@ -25,7 +25,9 @@ from .access.audit import AuditLog
 from .archive.opening import open_archive
 from .datastore import VesselDatastore
 from .host import ModelHost
-from .infer import SaltEdit, SaltSegment
+from .infer.edit import SaltEdit
+from .infer.measure import SaltMeasure
+from .infer.segment import SaltSegment
 from .learning.train import SaltTrain
 from .options import Options
 from .sampling.leases import Leases
@@ -39,7 +41,7 @@ SCORED = 500
 
 
 class SaltApp(MONAILabelApp):
-    """Infer tasks `salt` and `salt_edit`, trainer `salt`, strategies `random`, `first` and those that ask the model."""
+    """Infer tasks `salt`, `salt_edit`, `salt_measure`; trainer `salt`; strategies, some of which ask the model."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.options = Options.from_conf(conf)
@@ -68,8 +70,12 @@ class SaltApp(MONAILabelApp):
         return VesselDatastore(self.studies, self.options.labels, auto_reload=reload)
 
     def init_infers(self) -> dict[str, InferTask]:
-        """Offer automatic segmentation and editing."""
-        return {"salt": SaltSegment(self.host), "salt_edit": SaltEdit(self.host)}
+        """Offer automatic segmentation, editing and measuring."""
+        return {
+            "salt": SaltSegment(self.host),
+            "salt_edit": SaltEdit(self.host),
+            "salt_measure": SaltMeasure(self.host),
+        }
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """Offer adapting."""
@@ -113,7 +119,7 @@ class SaltApp(MONAILabelApp):
 
     def _remember(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         """Write the audit log, and keep what was proposed for an image of ours."""
-        image, version = request.get("image"), answer["params"]["version"]
+        image, version = request.get("image"), answer["params"].get("version")
         store = self.datastore()
         ours = isinstance(image, str) and isinstance(store, VesselDatastore) and bool(store.get_image_uri(image))
         self.audit.record(f"infer {request['model']}", image=image if ours else None, version=version)

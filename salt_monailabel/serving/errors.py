@@ -10,6 +10,7 @@ from fastapi import HTTPException
 
 from salt_monailabel.adapters import AdapterError
 from salt_monailabel.imaging import ImageError
+from salt_monailabel.measure import ProfileError
 from salt_monailabel.models import UnknownLabelError, WeightsError
 from salt_monailabel.training import TrainingError
 
@@ -23,7 +24,7 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except (ImageError, UnknownLabelError) as error:
+    except (ImageError, ProfileError, UnknownLabelError) as error:
         raise HTTPException(400, str(error)) from error
     except (WeightsError, AdapterError, MemoryError) as error:
         raise HTTPException(503, str(error)) from error

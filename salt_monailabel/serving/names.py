@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -55,6 +56,13 @@ def new_ids(paths: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
         ids[path] = next(name for name in _hashed(path) if name not in used)
         used.add(ids[path])
     return ids
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Return what names are sorted by so that `IM2` comes before `IM10`."""
+    parts = re.split(r"(\d+)", name.casefold())
+    # Every second part is a number; its digits may be of any script.
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
 def flat_name(image_id: str, extension: str) -> str:

@@ -10,6 +10,7 @@ import functools
 import inspect
 import json
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -34,6 +35,7 @@ from .access.gate import MEGABYTE, Access
 from .access.login_routes import login_routes
 from .access.tokens import TokenError, TokenFile, default_path
 from .app import SaltApp
+from .image_routes import image_routes
 from .jobs import job_routes
 from .learning.resident import COMMAND, ResidentTrainer
 from .learning.training_routes import training_routes
@@ -80,7 +82,7 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
     server.state.app, server.state.trainer = instance, trainer
     tokens, always = TokenFile(default_path()), options.tokens == "always"
     own = (training_routes(instance, trainer), version_routes(instance), report_routes(instance))
-    for routes in (*own, job_routes(instance.host.jobs), login_routes(tokens, always)):
+    for routes in (*own, image_routes(instance), job_routes(instance.host.jobs), login_routes(tokens, always)):
         server.include_router(routes)
     server.add_api_route("/", _home, include_in_schema=False)
     server.add_exception_handler(TokenError, _no_tokens)
@@ -204,18 +206,23 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     HTTPException
         400, with what is wrong.
     """
+    # Slicer notes in a label which model outlined it; only where a task is run could that name another one.
+    reserved = RESERVED if "tag" not in arguments else RESERVED - {"model"}
     for name, value in arguments.items():
         if name in NAMES and isinstance(value, str) and value:
             checked_name(value, name)
         elif name in FORMS and isinstance(value, str):
-            if checked_params(value).get("save_label"):
+            if checked_params(value, reserved).get("save_label"):
                 # It would be saved by whoever may only look.
                 raise HTTPException(400, "an answer is not saved as a label; send the label itself")
         elif name in FORMS and isinstance(value, dict):
             checked_params(json.dumps(value), RESERVED_BODY)
         for file in value if isinstance(value, list) else [value]:
-            if isinstance(file, UploadFile) and checked_name(file.filename or "", "file").endswith(".bin"):
-                raise HTTPException(400, "pixels without a header are not taken in; send an image")
+            if isinstance(file, UploadFile):
+                # Slicer names a file by its whole path; nothing of it but the last part is looked at from here on.
+                file.filename = checked_name(re.split(r"[/\\]", file.filename or "")[-1], "file")
+                if file.filename.endswith(".bin"):
+                    raise HTTPException(400, "pixels without a header are not taken in; send an image")
     if arguments.get("uncompress"):
         raise HTTPException(400, "archives are not taken in; send the images themselves")
     if arguments.get("output") == infer.ResultType.dicom_seg:
@@ -227,5 +234,7 @@ def _check_task(arguments: dict[str, Any]) -> None:
     app: SaltApp = app_instance()
     if "model" in arguments:
         app.must_infer(arguments["model"])
+        if arguments["model"] == "salt_measure" and arguments.get("output") == infer.ResultType.image:
+            raise HTTPException(400, "salt_measure answers with figures and no image; ask for output=json")
     if "method" in arguments:
         app.must_score(arguments["method"])

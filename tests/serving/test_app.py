@@ -61,6 +61,7 @@ def test_info_offers_the_tasks_trainer_strategies_and_labels(viewer: Viewer) -> 
     assert {name: model["type"] for name, model in info["models"].items()} == {
         "salt": "segmentation",
         "salt_edit": "deepgrow",
+        "salt_measure": "others",
     }
     assert all(model["labels"] == {"vessel": 1} and model["dimension"] == 2 for model in info["models"].values())
     assert set(info["trainers"]) == {"salt"}

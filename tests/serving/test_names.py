@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt_monailabel.serving.access.arguments import checked_name
-from salt_monailabel.serving.names import new_ids, split_name
+from salt_monailabel.serving.names import natural, new_ids, split_name
 
 # Few letters make many namesakes; the others are what a file system allows.
 NAMES = st.text("ab_.", min_size=1, max_size=3) | st.text(
@@ -62,3 +62,15 @@ def test_an_extension_is_taken_off_the_end_alone() -> None:
     assert split_name("a.png.b.png") == ("a.png.b", ".png")
     assert split_name("eye.NII.gz") == ("eye", ".NII.gz")
     assert split_name("1.2.840.10008") == ("1.2.840.10008", "")
+
+
+def test_names_are_in_the_order_people_count_in() -> None:
+    names = ["IM10", "im2", "IM1", "IM02", "a_1_10", "a_1_9", "7", "²", "IM٣"]
+    assert sorted(names, key=natural) == ["7", "a_1_9", "a_1_10", "IM1", "IM02", "im2", "IM٣", "IM10", "²"]
+
+
+@given(st.lists(NAMES, unique=True), st.integers(0, 10**30), st.integers(0, 10**30))
+def test_any_names_have_an_order(names: list[str], one: int, other: int) -> None:
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural) == sorted(names, key=natural)
+    assert (natural(f"IM{one}_a") < natural(f"IM{other}_a")) == (one < other)

@@ -193,3 +193,19 @@ def test_a_viewer_logs_in_with_its_token_as_the_password(tmp_path: Path) -> None
 
 def test_on_this_computer_no_login_is_asked_for(viewer: Viewer) -> None:
     assert viewer.send("GET", "/auth/").json()["enabled"] is False
+
+
+@pytest.mark.parametrize("path", ["/tmp/slicer/{}", "..\\..\\{}", "../../{}"])
+def test_of_a_file_that_is_named_by_its_path_only_the_last_part_counts(
+    viewer: Viewer, studies: Path, path: str
+) -> None:
+    before = {file for file in studies.parent.parent.rglob("*") if not file.is_relative_to(studies)}
+    assert viewer.put_image("", (path.format("by_path.png"), png(IMAGE)[1])).json() == {"image": "by_path"}
+    label = (path.format("label.nrrd"), one_slice(VESSELS)[1])
+    form = {"params": json.dumps({"label_info": [{"name": "vessel", "idx": 1}], "model": "salt"})}
+    query = {"image": "by_path", "tag": "final"}
+    reply = viewer.send("PUT", "/datastore/label", params=query, data=form, files={"label": label})
+    assert reply.status_code == 200, reply.text
+    assert (studies / "labels" / "final" / "by_path.nrrd").exists()
+    assert {file for file in studies.parent.parent.rglob("*") if not file.is_relative_to(studies)} == before
+    assert viewer.send("DELETE", "/datastore/", params={"id": "by_path"}).status_code == 200

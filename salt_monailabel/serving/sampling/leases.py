@@ -83,6 +83,12 @@ class Leases:
             if self._leases.pop(image, None) is not None:
                 self._write()
 
+    def holders(self, now: float | None = None) -> dict[str, str]:
+        """Return who has which image; `now` as for `take`."""
+        now = time.time() if now is None else now
+        with self._lock:
+            return {image: lease.who for image, lease in self._leases.items() if lease.until > now}
+
     def _read(self) -> dict[str, Lease]:
         try:
             kept = json.loads(self.path.read_text())

@@ -117,7 +117,7 @@ class Leased(Strategy):
         HTTPException
             404 if the image to reopen is not there; 409 if another user has it.
         """
-        who = _who(request)
+        who = asking(request.get("client_id"))
         if reopened := request.get("reopen"):
             return {"id": self._reopen(reopened, who, datastore)}
         tag, labels = request.get("label_tag"), request.get("labels")
@@ -188,12 +188,12 @@ class Uncertain(Leased):
         return choose(entries, descriptors, len(labelled), np.random.default_rng())
 
 
-def _who(request: Mapping[str, Any]) -> str:
-    """Return who asks: the holder of a token, or else the name that a viewer on this computer gives itself.
+def asking(viewer: object) -> str:
+    """Return who asks: the holder of a token, or else the name that a viewer on this computer gives itself, if any.
 
     Viewers that are not told otherwise all give themselves the same name, so it does not count beside a token.
     """
-    user, viewer = current_user.get(), request.get("client_id")
+    user = current_user.get()
     return f"{user} {viewer}" if user == LOCAL and viewer else user
 
 

@@ -322,7 +322,8 @@ def test_an_origin_is_allowed_as_people_write_it(tmp_path: Path) -> None:
 NEEDED = {
     Role.READER: """
         GET /info/, HEAD /datastore/image, OPTIONS /, GET /train/, GET /batch/infer, GET /salt/adapters,
-        POST /infer/salt, POST /infer/salt_edit, POST /auth/token, GET /salt/jobs/a, DELETE /salt/jobs/a
+        POST /infer/salt, POST /infer/salt_edit, POST /infer/salt_measure, POST /auth/token, GET /salt/jobs/a,
+        DELETE /salt/jobs/a, GET /salt/images, GET /salt/images/a
     """,
     Role.ANNOTATOR: """
         PUT /datastore/label, POST /datastore/label, DELETE /datastore/label, PUT /session/, POST /session/,
@@ -332,7 +333,8 @@ NEEDED = {
         POST /train/salt, DELETE /train/, POST /salt/adapters/0001, PUT /salt/adapters/0001, DELETE /salt/adapters/0001,
         POST /batch/infer/salt, DELETE /batch/infer, POST /scoring/x, DELETE /scoring/, GET /logs/, HEAD /logs/gpu,
         POST /reload, PUT /model/salt, DELETE /model/salt, POST /, POST /new, PATCH /datastore/label, BREW /info/,
-        POST /proxy/dicom, POST /inference/salt, PUT /infer/salt, POST /x/infer/salt, PUT /datastores
+        POST /proxy/dicom, POST /inference/salt, PUT /infer/salt, POST /x/infer/salt, PUT /datastores,
+        PUT /salt/images/a, DELETE /salt/images/a
     """,
 }
 REQUESTS = [(role, *request.split()) for role, requests in NEEDED.items() for request in requests.split(",")]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from salt_monailabel.cli import app
 from salt_monailabel.cli.client import ServerError, server_process
-from salt_monailabel.imaging import synthesize
+from salt_monailabel.imaging import read_study, synthesize
 
 from ...dicom import written
 from .orthanc import Orthanc
@@ -38,7 +38,13 @@ def test_an_image_of_the_archive_is_outlined_and_its_label_is_in_the_archive(
         assert client.next_sample("random") == image
         assert client.call("GET", "/info/").json()["datastore"]["total"] == 1
         assert client.infer("salt", image).shape == vessels.shape
+        listed = {"id": image, "done": False, "mine": False, "taken": False}
+        assert client.call("GET", "/salt/images").json() == {"images": [{**listed, "mine": True}]}
+        (tmp_path / "shown.nrrd").write_bytes(client.call("GET", f"/salt/images/{image}").content)
+        shown = np.asarray(read_study(tmp_path / "shown.nrrd").pixels)
+        assert np.array_equal(shown[0, ..., 0], drawn[..., 0].astype(np.uint16) * 16)
         client.put_label(image, vessels)
+        assert client.call("GET", "/salt/images").json() == {"images": [{**listed, "done": True}]}
         end = time.monotonic() + 60
         while not orthanc.drawings():
             assert time.monotonic() < end

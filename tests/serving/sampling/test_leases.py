@@ -49,6 +49,15 @@ def test_an_image_that_is_released_is_free(leases: Leases) -> None:
     assert leases.take(IMAGES, "bob", now=1) == "a"
 
 
+def test_who_has_which_image_is_known_until_the_lease_ends(leases: Leases) -> None:
+    leases.take(IMAGES, "ann", now=0)
+    leases.take(IMAGES, "bob", now=50)
+    assert leases.holders(now=99) == {"a": "ann", "b": "bob"}
+    assert leases.holders(now=100) == {"b": "bob"}
+    leases.release("b")
+    assert leases.holders(now=100) == {}
+
+
 def test_without_candidates_nothing_is_leased(leases: Leases, path: Path) -> None:
     assert leases.take([], "ann") is None
     assert not path.exists()

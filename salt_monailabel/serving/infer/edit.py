@@ -1,0 +1,83 @@
+"""The infer task `salt_edit`, which follows clicks, a box, strokes and a previous mask."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.infer_v2 import InferType
+
+from salt_monailabel.imaging import Study
+from salt_monailabel.inference import Embedded, Predictor
+from salt_monailabel.inference.bridge import bridge
+from salt_monailabel.inference.carrying import carry
+from salt_monailabel.inference.strokes import ERASED
+
+from ..host import ModelHost
+from ..jobs import Job
+from .asked import carried
+from .correction import Correction
+from .task import Answer, DrawingTask
+
+
+class SaltEdit(DrawingTask):
+    """Correct one label with clicks, a box and a previous mask; the click section of the Slicer panel.
+
+    The request's `foreground` and `background` are lists of [i, j, k], or `background` and a list under the label's
+    name; `label` (or `label_name`, if `label` is an uploaded mask) names the label; `roi` is i0, i1, j0, j1, k0, k1.
+    Frames without a correction keep the uploaded mask, or stay empty. The answer is a mask of 0 and 1.
+
+    With `strokes`, the values of the uploaded mask say what was painted and erased by hand, which stays as it is; see
+    `inference/strokes.py`. `bridge`, two places [[i, j, k], [i, j, k]] on one frame, closes the gap between them.
+
+    Of a run, `carry` as [first, last] carries the masks of the key frames to these frames; `key_frames` are those that
+    were corrected, unless the request names others, whose masks are uploaded.
+    """
+
+    def __init__(self, host: ModelHost) -> None:
+        super().__init__(host, InferType.DEEPGROW, "Correct a vessel by foreground and background clicks or a box")
+
+    def answer(self, request: dict[str, Any], study: Study, job: Job) -> Answer:
+        """Segment and correct."""
+        wanted = Correction.of(request, study, self.host.options.labels)
+        keys, reached = carried(request, study, wanted.corrected)
+        predictor, version = self.host.predictor()
+        see = partial(self._see, predictor, version, wanted.label, study)
+        mask = np.zeros(study.shape, bool) if wanted.mask is None else wanted.mask.copy()
+        exposed = True if study.acquisition.exposed is None else study.acquisition.exposed
+        for k in job.over(wanted.corrected, len(wanted.corrected)):
+            found = self._edited(predictor, version, study.frame(k), wanted, k)
+            mask[k] = wanted.by_hand(k, np.where(exposed, found, mask[k]))
+        if wanted.gap is not None:
+            k = wanted.gap.frame
+            likely = np.where(wanted.strokes[k] == ERASED, 0, predictor.segment(see(k), wanted.label))
+            found = bridge(mask[k], likely, wanted.gap.start, wanted.gap.end)
+            mask[k] = wanted.by_hand(k, np.where(exposed, found, mask[k]))
+        steps = carry(predictor, see, wanted.label, {k: mask[k] for k in keys}, reached)
+        for k, found in job.over(steps, _count(keys, reached)):
+            mask[k] = wanted.by_hand(k, found & exposed)
+        return Answer(mask.astype(np.uint8), (wanted.label,), version)
+
+    def _edited(self, predictor: Predictor, version: str, frame: np.ndarray, wanted: Correction, k: int) -> np.ndarray:
+        def work() -> np.ndarray:
+            embedded = self.host.embedded(predictor, version, frame)
+            return predictor.edit(embedded, wanted.label, wanted.edit(k)) > predictor.threshold
+
+        return self.host.sparing(predictor, work)
+
+    def _see(self, predictor: Predictor, version: str, label: str, study: Study, k: int) -> Embedded:
+        """Return a frame embedded and segmented."""
+
+        def work() -> Embedded:
+            embedded = self.host.embedded(predictor, version, study.frame(k))
+            predictor.segment(embedded, label)
+            return embedded
+
+        return self.host.sparing(predictor, work)
+
+
+def _count(keys: list[int], reached: range) -> int:
+    """Return the steps of carrying: a frame between two key frames is reached from both."""
+    between = [k for k in reached if keys and keys[0] < k < keys[-1]]
+    return len({*reached} - {*keys}) + len({*between} - {*keys})

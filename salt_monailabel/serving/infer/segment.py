@@ -1,0 +1,44 @@
+"""The infer task `salt`, which segments by label."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.infer_v2 import InferType
+
+from salt_monailabel.imaging import Study
+
+from ..host import ModelHost
+from ..jobs import Job
+from .asked import run_view
+from .task import Answer, DrawingTask
+
+
+class SaltSegment(DrawingTask):
+    """Segment all labels; the Auto section of the Slicer panel.
+
+    Of a run, the request says what is looked at: `frame`, or `frames` as [first, last]; `subtract`, and `mask_frame` if
+    it is not to be found; `projection` over time. Frames that are not looked at stay empty. How far a request with a
+    `job` is can be asked for, and it can be stopped; see `jobs.py`.
+    """
+
+    def __init__(self, host: ModelHost) -> None:
+        super().__init__(host, InferType.SEGMENTATION, "Vessels by label, drawn by a SALT-adapted SAM")
+
+    def answer(self, request: dict[str, Any], study: Study, job: Job) -> Answer:
+        """Segment by label."""
+        predictor, version = self.host.predictor()
+
+        def segment(frame: np.ndarray) -> np.ndarray:
+            return predictor.outline(self.host.embedded(predictor, version, frame))
+
+        mask = np.zeros(study.shape, np.uint8)
+        view = run_view(request)
+        for frames, image in job.over(view.images(study), view.count(study)):
+            # A turn for each: a run of many must not keep a click waiting.
+            mask[list(frames)] = self.host.sparing(predictor, partial(segment, image))
+        if study.acquisition.exposed is not None:
+            mask[:, ~study.acquisition.exposed] = 0
+        return Answer(mask, self.host.options.labels, version)
