@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from ..access.audit import LOCAL, current_user
+from ..names import natural
 from .leases import Leases
 from .scores import Entry, ScoreBoard
 
@@ -141,7 +142,7 @@ class FirstSample(Leased):
 
     def order(self, images: Sequence[str], labelled: Sequence[str]) -> list[str]:
         """Sort by name."""
-        return sorted(images)
+        return sorted(images, key=natural)
 
 
 class RandomSample(Leased):

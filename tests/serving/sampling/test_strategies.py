@@ -159,7 +159,7 @@ def test_only_what_needs_scores_has_them_computed(leases: Leases) -> None:
 
 
 def test_first_goes_by_name(leases: Leases) -> None:
-    assert FirstSample(leases).order(["b", "c", "a"], ()) == ["a", "b", "c"]
+    assert FirstSample(leases).order(["b10", "c", "b9", "a"], ()) == ["a", "b9", "b10", "c"]
 
 
 def test_random_gives_each_image_as_often(leases: Leases) -> None:
