@@ -12,11 +12,11 @@ import numpy as np
 from pydicom import Dataset
 from skimage.draw import disk, polygon
 
+from .geometry import COARSEST, FINEST
+
 Modality = Literal["fundus", "octa", "xa", "other"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 _BY_TAG: dict[str, Modality] = {"XA": "xa", "RF": "xa", "DX": "xa", "OP": "fundus", "OPT": "octa", "OCT": "octa"}
-# Millimetres: a pixel smaller than a nanometre, or larger than a metre, is a wrong tag.
-_FINEST, _COARSEST = 1e-6, 1e3
 Told = TypeVar("Told")
 
 
@@ -116,7 +116,7 @@ def _measures(dataset: Dataset) -> Dataset:
 
 def _spacing(tagged: Sequence[float]) -> tuple[float, float] | None:
     rows, columns = map(float, tagged)
-    return (rows, columns) if all(_FINEST < side < _COARSEST for side in (rows, columns)) else None
+    return (rows, columns) if all(FINEST < side < COARSEST for side in (rows, columns)) else None
 
 
 def _exposed(dataset: Dataset) -> np.ndarray | None:

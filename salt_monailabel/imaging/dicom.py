@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_pixel_data_frame
 from pydicom.pixel_data_handlers import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 from pydicom.pixel_data_handlers.util import get_expected_length
-from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from .header import ImageError
 
@@ -31,6 +31,8 @@ _PALETTE = tuple(
     for table in (f"{colour}PaletteColorLookupTable",)
     for keyword in (f"{table}Descriptor", f"{table}Data", f"Segmented{table}Data")
 )
+# The beginning of an image in JPEG 2000: the length of its header, its columns, rows and channels.
+_JPEG2000 = re.compile(rb"\xff\x4f\xff\x51(.{2}).{2}(.{4})(.{4}).{24}(.{2})", re.DOTALL)
 # The beginning of an image in JPEG or JPEG-LS: its rows, columns and channels.
 _JPEG = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xde\xf7](?=.{3}(.{2})(.{2})(.))", re.DOTALL)
 
@@ -50,12 +52,10 @@ class DicomFrames:
     Raises
     ------
     ImageError
-        If there are no pixels, or fewer than the tags say, or the first frame is damaged.
+        If there are fewer pixels than the tags say, or the first frame is damaged.
     """
 
     def __init__(self, dataset: Dataset, name: str) -> None:
-        if "PixelData" not in dataset:
-            raise ImageError(f"{name} holds no image; it is another kind of DICOM object")
         self._name = name
         self._syntax = dataset.file_meta.TransferSyntaxUID
         self._tags = _only(dataset, _DESCRIBING)
@@ -120,13 +120,19 @@ class DicomFrames:
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
 
     def _check_size(self, encoded: bytes) -> None:
-        """Refuse a JPEG image larger than the tags say: its decoder would believe the image."""
-        if self._syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
+        """Refuse a compressed image larger than the tags say: its decoder would believe the image."""
+        if self._syntax in JPEG2000TransferSyntaxes:
+            images = [
+                [int.from_bytes(number, "big") for number in image.groups()] for image in _JPEG2000.finditer(encoded)
+            ]
+            # By its length a header is told from pixels that look alike.
+            sizes = [size for length, *size in images if length == 38 + 3 * size[-1]]
+        elif self._syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
+            sizes = [[int.from_bytes(number, "big") for number in image.groups()] for image in _JPEG.finditer(encoded)]
+        else:
             return
-        declared = self._tags.Rows * self._tags.Columns * self._tags.SamplesPerPixel
-        for image in _JPEG.finditer(encoded):
-            if math.prod(int.from_bytes(number, "big") for number in image.groups()) > declared:
-                raise ValueError("an image larger than the tags say")
+        if any(math.prod(size) > self._tags.Rows * self._tags.Columns * self._tags.SamplesPerPixel for size in sizes):
+            raise ValueError("an image larger than the tags say")
 
 
 class Presentation:

@@ -9,20 +9,29 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageSequence, UnidentifiedImageError
 from pydicom import dcmread
 
 from .acquisition import Acquisition, acquisition_of
 from .dicom import DicomFrames, Presentation
+from .dicom_geometry import geometry_of
 from .geometry import Geometry
-from .header import ImageError, check_nifti, check_size, reader_of
+from .header import ImageError, check_nifti, check_size, kind_of, reader_of
 from .study import Study
+from .tiff import check_tiff
 from .video import container_of, read_video
 
 EXTENSIONS = (
     ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm",
     ".mp4", ".mov", ".m4v", ".avi",
 )  # fmt: skip
+# What SimpleITK says of sound files that it does not read, and what to do about them.
+_NOT_READ = {
+    "orthonormal": "has axes that are not at right angles; save it as .nrrd",
+    "domain axes": "is a flat image that lies aslant in space; save it as a stack of one slice",
+}
+# Millimetres off the plane of x and y, below which a flat image lies in it; NIfTI rounds them.
+_IN_PLANE = 1e-5
 # What Pillow may take a file for; it knows others, some of which start programs.
 _PICTURES = ("PNG", "JPEG", "BMP", "TIFF")
 
@@ -73,8 +82,9 @@ def read_file(path: str | Path) -> Study:
         raise
     except Exception as error:
         # Several libraries read here, and damaged files fail each in ways of their own.
-        known = ", ".join(EXTENSIONS)
-        raise ImageError(f"{path.name} cannot be read as an image; it is damaged or none of {known}") from error
+        damaged = f"cannot be read as an image; it is damaged or none of {', '.join(EXTENSIONS)}"
+        reason = next((ours for theirs, ours in _NOT_READ.items() if theirs in str(error)), damaged)
+        raise ImageError(f"{path.name} {reason}") from error
 
 
 def _read(path: Path) -> Study:
@@ -84,41 +94,78 @@ def _read(path: Path) -> Study:
         return Study(frames, Geometry.unknown(*frames.shape[:3]), path.name, Acquisition(times=times))
     extension = extension_of(path)
     if extension in (".nii", ".nii.gz"):
-        if extension == ".nii.gz" and path.with_name(path.name[:-3]).exists():
-            raise ImageError(f"{path.name} has a namesake {path.name[:-3]}, which would be read instead; rename one")
-        check_nifti(path)
-        pixels = nibabel.load(path).dataobj  # type: ignore[attr-defined]
-        check_size(path, pixels.shape)
-        np.asanyarray(pixels)
-    elif extension in (".jpg", ".jpeg", ".bmp", ".png"):
-        with Image.open(path, formats=_PICTURES) as picture:
-            check_size(path, (*picture.size, len(picture.getbands())))
-            picture.load()
-            if picture.mode == "LA":
-                return _picture(sitk.GetImageFromArray(np.asarray(picture.convert("L"))), path)
-    elif extension in (".tif", ".tiff"):
+        return _nifti(path, extension)
+    kind = kind_of(path)
+    if kind == "DICOM":
+        return _dicom(path)
+    if kind == "TIFF":
+        check_tiff(path)
         with suppress(UnidentifiedImageError), Image.open(path, formats=_PICTURES) as picture:
             check_size(path, (*picture.size, len(picture.getbands())))
             if picture.mode == "LA":
-                return _picture(sitk.GetImageFromArray(np.asarray(picture.convert("L"))), path)
-    reader = reader_of(path)
-    kind = reader.GetImageIO().removesuffix("ImageIO")
-    if kind == "GDCM":
-        return _dicom(reader, path)
-    if kind in _PICTURES:
-        return _picture(reader.Execute(), path)
-    image = reader.Execute()
+                return _by_pillow(picture, path)
+    elif kind in _PICTURES:
+        with Image.open(path, formats=_PICTURES) as picture:
+            check_size(path, (*picture.size, len(picture.getbands())))
+            picture.load()
+            if picture.mode == "LA" or kind == "BMP":
+                return _by_pillow(picture, path)
+    image = reader_of(path, kind).Execute()
+    return _picture(image, path) if kind in _PICTURES else _volume(image, path)
+
+
+def _nifti(path: Path, extension: str) -> Study:
+    """Read, with a look by nibabel first, which tells a truncated file."""
+    if extension == ".nii.gz" and path.with_name(path.name[:-3]).exists():
+        raise ImageError(f"{path.name} has a namesake {path.name[:-3]}, which would be read instead; rename one")
+    check_nifti(path)
+    stored = nibabel.load(path)
+    check_size(path, stored.shape)  # type: ignore[attr-defined]
+    values = np.asanyarray(stored.dataobj)  # type: ignore[attr-defined]
+    reader = reader_of(path, kind_of(path))
+    # From x and y to the left, the back and the head, as in SimpleITK.
+    affine = np.diag([-1, -1, 1, 1]) @ stored.affine  # type: ignore[attr-defined]
+    if reader.GetDimension() == 2 and not np.allclose(affine[2, [0, 1, 3]], 0, atol=_IN_PLANE):
+        return _volume(_slice(values, affine), path)
+    return _volume(reader.Execute(), path)
+
+
+def _slice(values: np.ndarray, affine: np.ndarray) -> sitk.Image:
+    """Return the one slice of a NIfTI file, (columns, rows, ...), as a stack; flat, it would not lie as it does."""
+    colours = np.stack([values[name] for name in "RGB"], axis=-1) if values.dtype.names else values
+    pixels = colours.reshape(*values.shape[:2], -1).transpose(1, 0, 2)[None]
+    image = sitk.GetImageFromArray(pixels, isVector=True)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    return image
+
+
+def _volume(image: sitk.Image, path: Path) -> Study:
+    """Return what a format holds that says where in space it lies."""
     frames, geometry = as_frames(image, path), Geometry.of(image)
     return Study(frames, geometry, path.name, Acquisition(spacing=geometry.pixel))
 
 
-def _dicom(reader: sitk.ImageFileReader, path: Path) -> Study:
+def _dicom(path: Path) -> Study:
     """Read with pydicom, which knows the tags and decodes frame by frame; the geometry is that of SimpleITK."""
-    dataset, geometry = dcmread(path), Geometry.of(reader)
-    pixels = DicomFrames(dataset, path.name)
+    dataset = dcmread(path)
+    if "PixelData" not in dataset:
+        raise ImageError(f"{path.name} holds no image; it is another kind of DICOM object")
+    shape = int(dataset.get("NumberOfFrames") or 1), int(dataset.Rows), int(dataset.Columns)
+    check_size(path, (*shape, int(dataset.get("SamplesPerPixel") or 1)))
+    pixels, geometry = DicomFrames(dataset, path.name), geometry_of(dataset, shape)
     acquisition = acquisition_of(dataset)
     acquisition = replace(acquisition, spacing=acquisition.spacing or geometry.pixel)
     return Study(pixels, geometry, path.name, acquisition, Presentation(dataset))
+
+
+def _by_pillow(picture: Image.Image, path: Path) -> Study:
+    """Return what SimpleITK reads wrongly: gray with alpha as if it were colours, a BMP cut short as if it were not."""
+    mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
+    pages = np.stack([np.asarray(page.convert(mode)) for page in ImageSequence.Iterator(picture)])
+    return _picture(sitk.GetImageFromArray(pages if len(pages) > 1 else pages[0], isVector=mode == "RGB"), path)
 
 
 def _picture(image: sitk.Image, path: Path) -> Study:

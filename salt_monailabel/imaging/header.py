@@ -12,10 +12,13 @@ import mmap
 import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
+
+from .geometry import FLAT
 
 # Pixels times channels: 190 frames of 1024 x 1024, or a photograph of 8000 x 8000 in colour.
 LARGEST = 200_000_000
@@ -25,19 +28,19 @@ LONGEST = 10_000_000
 # Bytes that a deflated DICOM file may hold; they are looked through as a whole.
 LONGEST_DEFLATED = 64_000_000
 # How a file begins. What begins otherwise is told by its extension, or else DICOM.
-_READERS = {
-    b"\x89PNG": "PNGImageIO",
-    b"\xff\xd8\xff": "JPEGImageIO",
-    b"II*\0": "TIFFImageIO",
-    b"MM\0*": "TIFFImageIO",
-    b"II+\0": "TIFFImageIO",
-    b"MM\0+": "TIFFImageIO",
-    b"BM": "BMPImageIO",
-    b"NRRD": "NrrdImageIO",
-    b"ObjectType": "MetaImageIO",
+_KINDS = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"BM": "BMP",
+    b"NRRD": "Nrrd",
+    b"ObjectType": "Meta",
 }
 # What is told by its extension.
-_NAMED = {(".nii", ".nii.gz"): "NiftiImageIO", (".mha", ".mhd"): "MetaImageIO"}
+_NAMED = {(".nii", ".nii.gz"): "Nifti", (".mha", ".mhd"): "Meta"}
 # Lines of an NRRD header that say the pixels are not right behind it; lines may end as on old Macs.
 _DETACHED = re.compile(rb"[\r\n](data ?file|(line|byte) ?skip)[ \t]*:", re.IGNORECASE)
 # The header of a MetaImage: lines of a name and a value, the last of which says that the pixels are right behind it.
@@ -54,40 +57,47 @@ _BLOCK = 1 << 16
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 # The beginning of an item of a sequence with its length, and the end of one without; in both orders of bytes.
 _ITEM = re.compile(rb"(\xfe\xff\x00\xe0|\xff\xfe\xe0\x00)(.{4})|\xfe\xff\x0d\xe0|\xff\xfe\xe0\x0d", re.DOTALL)
-# The beginning of a JPEG 2000 image: the length of its header, columns, rows and channels.
-_JPEG2000 = re.compile(rb"\xff\x4f\xff\x51(.{2}).{2}(.{4})(.{4}).{24}(.{2})", re.DOTALL)
+# The codes of complex numbers, RGB and RGBA in NIfTI; and the factors, with what is added, that change nothing.
+_NIFTI_CHANNELS, _UNSCALED = (32, 1792, 2048, 128, 2304), ((0, 0), (1, 0))
+# Names of the axes of a MetaImage, and of what else in its header must be numbers.
+_META_AXES = (b"TransformMatrix", b"Rotation", b"Orientation")
+_META_NUMBERS = (*_META_AXES, b"Offset", b"Position", b"Origin", b"ElementSpacing", b"ElementSize", b"CenterOfRotation")
 
 
 class ImageError(ValueError):
     """An image or mask that cannot be used; the message names the file and the remedy."""
 
 
-def reader_of(path: Path) -> sitk.ImageFileReader:
-    """Return a reader for a file that has read its header, once it is safe to have the file read.
+def kind_of(path: Path) -> str:
+    """Return what a file is: DICOM, Nifti, Nrrd, Meta, PNG, JPEG, TIFF or BMP; all others would be DICOM.
 
     Raises
     ------
     ImageError
-        If the file declares too much, refers to others, or is nested too deep.
+        If the file refers to others, or would keep its reader busy for ever, or make it die.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        kind = _kind(path, content)
+        if kind in _CHECKS:
+            _CHECKS[kind](path, content)
+    return kind
+
+
+def reader_of(path: Path, kind: str) -> sitk.ImageFileReader:
+    """Return a reader for a file of some kind but DICOM that has read its header.
+
+    Raises
+    ------
+    ImageError
+        If the file declares too much.
     OSError, RuntimeError
         If it cannot be read at all.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        name = _reader(path, content)
-        if name == "NrrdImageIO":
-            _check_nrrd(path, content)
-        if name == "MetaImageIO":
-            _check_meta(path, content)
-        if name == "GDCMImageIO":
-            _check_nesting(path, content)
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.SetImageIO(name)
-        reader.ReadImageInformation()
-        size = reader.GetSize()
-        check_size(path, (*size, reader.GetNumberOfComponents()))
-        if name == "GDCMImageIO":
-            _check_compressed(path, content, size[0] * size[1] * reader.GetNumberOfComponents())
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(f"{kind}ImageIO")
+    reader.ReadImageInformation()
+    check_size(path, (*reader.GetSize(), reader.GetNumberOfComponents()))
     return reader
 
 
@@ -101,6 +111,11 @@ def check_nifti(path: Path) -> None:
         (size,), (end,) = struct.unpack_from(f"{order}i", header), struct.unpack_from(f"{order}f", header, 108)
         if size != 348:
             raise ImageError(f"{path.name} is not NIfTI-1, which alone is read; export it again")
+        dimensions, scale = struct.unpack_from(f"{order}8h", header, 40), struct.unpack_from(f"{order}2f", header, 112)
+        (kind,) = struct.unpack_from(f"{order}h", header, 70)
+        # Its reader counts pixels, not their channels, and writes beyond them.
+        if (kind in _NIFTI_CHANNELS or dimensions[0] > 4) and scale not in _UNSCALED:
+            raise ImageError(f"{path.name} has colours that are to be scaled; export it again without a scale")
         whole = 0 <= end <= LONGEST
         # Extensions follow, each with its length, if a byte says so.
         if header[348]:
@@ -125,16 +140,16 @@ def check_size(path: Path, size: Sequence[int]) -> None:
         )
 
 
-def _reader(path: Path, content: mmap.mmap) -> str:
+def _kind(path: Path, content: mmap.mmap) -> str:
     # The first 128 bytes of DICOM may be anything.
     if content[128:132] != b"DICM":
-        for magic, name in _READERS.items():
+        for magic, kind in _KINDS.items():
             if content[: len(magic)] == magic:
-                return name
-        for extensions, name in _NAMED.items():
+                return kind
+        for extensions, kind in _NAMED.items():
             if path.name.lower().endswith(extensions):
-                return name
-    return "GDCMImageIO"
+                return kind
+    return "DICOM"
 
 
 def _check_nrrd(path: Path, content: mmap.mmap) -> None:
@@ -161,6 +176,14 @@ def _check_meta(path: Path, content: mmap.mmap) -> None:
         raise ImageError(f"{path.name} has a header that is damaged or unusual; save it again as .mha")
     declared = [int(number) for number in size]
     check_size(path, declared)
+    numbers = {name: _numbers(fields[name]) for name in _META_NUMBERS if name in fields}
+    matrices = [numbers[name] for name in _META_AXES if name in numbers]
+    side = len(size) - 1
+    # Its reader looks for the inverse for ever where there is none.
+    if not all(np.isfinite(found).all() for found in numbers.values()) or not all(
+        found.size == side**2 and _are_axes(found.reshape(side, side)) for found in matrices
+    ):
+        raise ImageError(f"{path.name} does not say where in space it lies; save it again as .mha")
     if fields.get(b"CompressedData", b"False")[:1] in b"Tt1":
         start = header.end()
         end = min(start + int(fields.get(b"CompressedDataSize", b"0")), len(content))
@@ -170,6 +193,21 @@ def _check_meta(path: Path, content: mmap.mmap) -> None:
             start += _BLOCK
         if missing or not packed.eof:
             raise ImageError(f"{path.name} is damaged or cut short; copy or export it again")
+
+
+def _are_axes(vectors: np.ndarray) -> bool:
+    """Say whether vectors are of the length 1, but for rounding, and span all of space."""
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1)
+    return np.allclose(lengths, 1, atol=0.01) and abs(np.linalg.det(vectors)) > FLAT
+
+
+def _numbers(text: bytes) -> np.ndarray:
+    """Return the numbers in a line, or one that is none if a word is none."""
+    try:
+        return np.array([float(word) for word in text.split()])
+    except ValueError:
+        return np.array([np.nan])
 
 
 def _check_nesting(path: Path, content: mmap.mmap) -> None:
@@ -202,10 +240,8 @@ def _inflated(path: Path, content: mmap.mmap) -> mmap.mmap | bytes:
     return inflated
 
 
-def _check_compressed(path: Path, content: mmap.mmap, values: int) -> None:
-    """Refuse DICOM with a JPEG 2000 image larger than the DICOM says; its decoder believes the image."""
-    for image in _JPEG2000.finditer(content):
-        length, columns, rows, channels = (int.from_bytes(number, "big") for number in image.groups())
-        # By its length a header is told from pixels that look alike.
-        if length == 38 + 3 * channels and columns * rows * channels > values:
-            raise ImageError(f"{path.name} holds a larger image than it declares; export it again")
+_CHECKS: dict[str, Callable[[Path, mmap.mmap], None]] = {
+    "Nrrd": _check_nrrd,
+    "Meta": _check_meta,
+    "DICOM": _check_nesting,
+}

@@ -16,6 +16,8 @@ from .study import Study
 # The formats that keep a label map as it is: those that hold a stack of frames and its place, and pictures.
 _VOLUMES = (".nrrd", ".nii.gz", ".nii", ".mha")
 MASK_EXTENSIONS = (*_VOLUMES, ".png", ".tif", ".tiff", ".bmp")
+# By how much the directions that were written may differ: NIfTI rounds them.
+_ROUNDED = 1e-4
 
 
 def read_mask(path: str | Path, study: Study) -> np.ndarray:
@@ -66,7 +68,7 @@ def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool =
     Raises
     ------
     ImageError
-        If the shapes differ or the format cannot be written.
+        If the shapes differ, or the format cannot be written or has no place for axes that are not at right angles.
     OSError
         If there is no room or no permission; nothing is left behind.
     """
@@ -80,9 +82,17 @@ def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool =
     try:
         with written_whole(path, durable=durable) as partial:
             sitk.WriteImage(image, str(partial), useCompression=True)
+            written = sitk.ReadImage(str(partial))
             # Most writers say nothing of a full disk.
-            if not np.array_equal(as_frames(sitk.ReadImage(str(partial)), path).max(axis=-1), mask):
+            if not np.array_equal(as_frames(written, path).max(axis=-1), mask):
                 raise RuntimeError("what was written reads back otherwise")
+            directions = written.GetDirection(), study.geometry.direction
+            # That of NIfTI straightens axes, and says nothing of it either.
+            if extension in _VOLUMES and not np.allclose(*directions, rtol=0, atol=_ROUNDED):
+                raise ImageError(
+                    f"{path.name} cannot lie where {study.name} lies: its format has no place for axes that are not "
+                    "at right angles; have the mask as .nrrd"
+                )
     except RuntimeError as error:
         raise OSError(f"the mask could not be written to {path}; is the disk full?") from error
 

@@ -69,7 +69,7 @@ class Predictor:
     overlap : int
         Least overlap of neighbouring tiles in pixels.
     batch : int
-        Tiles computed at once.
+        Tiles computed at once, at most.
     threshold : float
         Probability above which a pixel is vessel.
     magnify : float, optional
@@ -108,7 +108,7 @@ class Predictor:
         enlarged = resized(torch.from_numpy(rgb).permute(2, 0, 1), tiling.shape)
         tiles = torch.from_numpy(tiling.cut(enlarged.permute(1, 2, 0).numpy()).transpose(0, 3, 1, 2).copy())
         with autocast(self.device):
-            parts = [self.model.encode(part.to(self.device)) for part in tiles.split(self.batch)]
+            parts = [self.model.encode(tiles[batch].to(self.device)) for batch in self._batches(range(len(tiles)))]
         return Embedded(shape, tiling, tiles, torch.cat(parts).float())
 
     def segment(self, embedded: Embedded, label: str) -> np.ndarray:
@@ -172,6 +172,10 @@ class Predictor:
             embedded.automatic[label] = embedded.tiling.join(tiles)
         return embedded.automatic[label]
 
+    def _batches(self, chosen: Sequence[int]) -> list[list[int]]:
+        """Return tiles as few batches of nearly the same size: a batch of one is slow."""
+        return [part.tolist() for part in np.array_split(chosen, -(-len(chosen) // self.batch))]
+
     def _decode(
         self,
         embedded: Embedded,
@@ -183,8 +187,7 @@ class Predictor:
         """Return the probabilities (chosen, S, S) of some tiles, prompted by the label or also by edits."""
         index = self.model.label_prompts.index(label)
         answers = []
-        for start in range(0, len(chosen), self.batch):
-            batch = list(chosen[start : start + self.batch])
+        for batch in self._batches(chosen):
             prompts = Prompts(torch.full((len(batch),), index))
             if before is not None:
                 prompts = batch_prompts(prompts.labels, [edits[i] for i in batch], before[batch])

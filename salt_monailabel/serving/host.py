@@ -27,6 +27,9 @@ from .turns import Turns
 
 logger = logging.getLogger(__name__)
 EMBEDDINGS_BYTES = 1 << 30
+# Frames of a run up to which they are kept: those of a longer one would push out everything else, and each other before
+# they are asked for again.
+SHORT = 16
 Answer = TypeVar("Answer")
 
 
@@ -70,8 +73,17 @@ class ModelHost:
                 self._loaded = version, Predictor(self._load(version), device, threshold=self.options.threshold)
             return self._loaded[1], version
 
-    def embedded(self, predictor: Predictor, version: str, frame: np.ndarray) -> Embedded:
-        """Return the embedding of a frame (H, W, C), from memory if it was lately seen. Within a turn."""
+    def embedded(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1) -> Embedded:
+        """Return the embedding of a frame (H, W, C), from memory if it was lately seen. Within a turn.
+
+        Parameters
+        ----------
+        predictor : Predictor
+        version : str
+        frame : ndarray
+        frames : int
+            How many are asked for at a time; of many, none is kept.
+        """
         content = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
         key = (content, frame.shape, frame.dtype.str, version)
         with self._cached:
@@ -80,6 +92,8 @@ class ModelHost:
                 self._embedded.move_to_end(key)
                 return known
         embedded = predictor.embed(frame)
+        if frames > SHORT:
+            return embedded
         with self._cached:
             self._embedded[key] = embedded
             while len(self._embedded) > 1 and sum(e.nbytes for e in self._embedded.values()) > EMBEDDINGS_BYTES:

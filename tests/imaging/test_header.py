@@ -106,3 +106,26 @@ def test_nifti_2_is_refused_by_name(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti2Image(np.arange(24, dtype=np.uint8).reshape(4, 6), np.eye(4)), tmp_path / "scan.nii")
     with pytest.raises(ImageError, match=r"scan\.nii is not NIfTI-1"):
         read_study(tmp_path / "scan.nii")
+
+
+@pytest.mark.parametrize("scale", [(2, 0), (0.5, 1), (0, 5), (np.nan, 0), (np.inf, 0)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_nifti_colours_that_are_to_be_scaled_are_refused(
+    tmp_path: Path, scale: tuple[float, float], order: str
+) -> None:
+    colours = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    structured = colours.view([(name, "u1") for name in "RGB"])[..., 0]
+    # As one value of three bytes, and as three values.
+    for pixels in (structured, colours[:, :, None, None], colours[:, :, None, None].astype(np.float32)):
+        path = tmp_path / "scan.nii"
+        header = nibabel.Nifti1Header(endianness=order)
+        header.set_data_dtype(pixels.dtype)
+        if pixels.ndim > 2:
+            header.set_intent("vector")
+        nibabel.save(nibabel.Nifti1Image(pixels, np.eye(4), header), path)
+        assert np.array_equal(read_study(path).pixels[0], colours.transpose(1, 0, 2))
+        content = bytearray(path.read_bytes())
+        content[112:120] = struct.pack(f"{order}2f", *scale)
+        path.write_bytes(content)
+        with pytest.raises(ImageError, match=r"scan\.nii has colours that are to be scaled"):
+            read_study(path)

@@ -97,6 +97,26 @@ def test_a_header_its_reader_would_hang_or_die_at_is_refused(tmp_path: Path, fie
     refused(tmp_path / "scan.mha", meta(field), "damaged or unusual")
 
 
+@pytest.mark.parametrize("name", ["TransformMatrix", "Rotation", "Orientation"])
+@pytest.mark.parametrize(
+    "axes",
+    ["0 0 0 0", "1 0 1 0", "nan 0 0 1", "1e999 0 0 1", "2 0 0 2", "1e308 1e308 -1e308 1e308", "1 0 0", "x 0 0 1", ""],
+)
+def test_axes_that_are_none_are_refused(tmp_path: Path, name: str, axes: str) -> None:
+    refused(tmp_path / "scan.mha", meta(f"{name} = {axes}"), "does not say where in space it lies")
+
+
+@pytest.mark.parametrize("field", ["Offset = nan 0", "ElementSpacing = 1e999 1", "Position = one two"])
+def test_places_that_are_no_numbers_are_refused(tmp_path: Path, field: str) -> None:
+    refused(tmp_path / "scan.mha", meta(field), "does not say where in space it lies")
+
+
+def test_axes_that_were_rounded_are_axes(tmp_path: Path) -> None:
+    (tmp_path / "scan.mha").write_bytes(meta("TransformMatrix = 0.707 0.707 -0.707 0.707"))
+    study = read_study(tmp_path / "scan.mha")
+    assert study.geometry.direction == (0.707, -0.707, 0.707, 0.707)
+
+
 def test_a_field_said_twice_is_refused(tmp_path: Path) -> None:
     twice = meta().replace(b"ElementDataFile", b"DimSize = 10 60\nElementDataFile")
     refused(tmp_path / "scan.mha", twice, "damaged or unusual")

@@ -87,6 +87,23 @@ def test_a_gray_bitmap_comes_back_gray(tmp_path: Path) -> None:
     assert np.array_equal(study.pixels, np.broadcast_to(noise(*FLAT)[None, ..., None], study.pixels.shape))
 
 
+@pytest.mark.parametrize("lost", range(1, 5))
+def test_a_bitmap_without_its_last_bytes_is_not_taken_for_another(tmp_path: Path, lost: int) -> None:
+    # Its rows are filled up to four bytes.
+    path = stored(tmp_path / "image.bmp", noise(*FLAT, 3), colour=True)
+    path.write_bytes(path.read_bytes()[:-lost])
+    with suppress(ImageError):
+        assert np.array_equal(read_study(path).pixels, noise(*FLAT, 3)[None])
+
+
+@pytest.mark.parametrize("name", ["scan.nrrd", "scan", "scan.nii.png", "scan.bmp"])
+def test_a_truncated_picture_is_refused_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    whole = stored(tmp_path / "whole.png", noise(200, 150)).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ImageError, match=re.escape(name)):
+        read_study(tmp_path / name)
+
+
 def test_a_colour_bitmap_comes_back_to_the_bit(tmp_path: Path) -> None:
     study = read_study(stored(tmp_path / "image.bmp", noise(*FLAT, 3), colour=True))
     assert np.array_equal(study.pixels, noise(*FLAT, 3)[None])

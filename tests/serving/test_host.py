@@ -14,6 +14,7 @@ from salt_monailabel.inference import Predictor
 from salt_monailabel.models import Architecture, VesselSam
 from salt_monailabel.serving import host as module
 from salt_monailabel.serving.host import ModelHost
+from salt_monailabel.serving.infer.segment import SaltSegment
 from salt_monailabel.serving.options import Options
 from salt_monailabel.versions import VersionStore
 
@@ -72,6 +73,33 @@ def test_the_longest_unused_embedding_goes_first(
     assert not embedded
     host.embedded(predictor, version, noise(1))
     assert len(embedded) == 1
+
+
+def test_the_frames_of_a_long_run_push_nothing_out(host: ModelHost, embedded: list[np.ndarray]) -> None:
+    predictor, version = host.predictor()
+    host.embedded(predictor, version, noise(0))
+    for frames, kept in ((module.SHORT, True), (module.SHORT + 1, False)):
+        host.embedded(predictor, version, noise(frames), frames)
+        embedded.clear()
+        host.embedded(predictor, version, noise(frames))
+        assert len(embedded) == (0 if kept else 1)
+    embedded.clear()
+    # One that was seen before is not looked at again.
+    host.embedded(predictor, version, noise(0), 2 * module.SHORT)
+    assert not embedded
+
+
+@pytest.mark.parametrize(("frames", "kept"), [(module.SHORT, True), (module.SHORT + 1, False)])
+def test_a_long_run_is_segmented_without_being_kept(
+    host: ModelHost, embedded: list[np.ndarray], tmp_path: Path, frames: int, kept: bool
+) -> None:
+    run = np.random.default_rng(0).integers(0, 256, (frames, 40, 40), np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(run), str(tmp_path / "run.nrrd"))
+    SaltSegment(host)({"image": str(tmp_path / "run.nrrd")})
+    assert len(embedded) == frames
+    predictor, version = host.predictor()
+    host.embedded(predictor, version, run[-1, ..., None])
+    assert len(embedded) == frames + (0 if kept else 1)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ SIDE = 512.0
 def angiogram(rng: np.random.Generator, size: int, device: np.random.Generator) -> Drawing:
     """Draw one frame, or a window of a larger one: coronary or cerebral, plain or subtracted, dark or bright."""
     zoom = device.uniform(0.5, 2.5)
-    roots, growth = _coronary(rng) if device.random() < 0.65 else _cerebral(rng)
+    roots, growth = coronary(rng) if device.random() < 0.65 else _cerebral(rng)
     grown = grow(rng, SIDE, roots, growth, 2400)
     view = View(size, zoom, _corner(rng, size / zoom, grown))
     segments = view.place(grown)
@@ -27,7 +27,7 @@ def angiogram(rng: np.random.Generator, size: int, device: np.random.Generator) 
     strength = per_tree(rng, segments, 0.3, 0.75) * _wash_in(rng, segments)
     vessels = shadow(segments, size, strength, device.uniform(0.2, 1.2) * zoom, sigma)
     subtracted = device.random() < 0.3
-    ground = _subtracted(rng, size) if subtracted else _chest(rng, view)
+    ground = _subtracted(rng, size) if subtracted else chest(rng, view)
     tube, catheter = _catheter(rng, view, roots, device)
     if subtracted and device.random() < 0.7:
         # Subtraction leaves too little of it to be marked.
@@ -55,7 +55,7 @@ def _corner(rng: np.random.Generator, side: float, segments: np.ndarray) -> tupl
     return float(x), float(y)
 
 
-def _coronary(rng: np.random.Generator) -> tuple[Roots, Growth]:
+def coronary(rng: np.random.Generator) -> tuple[Roots, Growth]:
     """Return one to three arteries that enter at one point and curve around the heart."""
     count = int(rng.integers(1, 4))
     start = rng.uniform(0.1, 0.9, 2) * SIDE
@@ -142,7 +142,7 @@ def _subtracted(rng: np.random.Generator, size: int) -> np.ndarray:
     return ground
 
 
-def _chest(rng: np.random.Generator, view: View) -> np.ndarray:
+def chest(rng: np.random.Generator, view: View) -> np.ndarray:
     """Draw soft tissue, lung, ribs, spine, diaphragm, heart and folds: (size, size) around 0.6."""
     size, zoom = view.size, view.zoom
     ground = rng.uniform(0.5, 0.75) + rng.uniform(0.03, 0.12) * texture(rng, size, 2, 12)

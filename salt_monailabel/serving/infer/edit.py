@@ -43,7 +43,7 @@ class SaltEdit(DrawingTask):
         wanted = Correction.of(request, study, self.host.options.labels)
         keys, reached = carried(request, study, wanted.corrected)
         predictor, version = self.host.predictor()
-        see = partial(self._see, predictor, version, wanted.label, study)
+        see = partial(self._see, predictor, version, wanted.label, study, len(reached))
         mask = np.zeros(study.shape, bool) if wanted.mask is None else wanted.mask.copy()
         exposed = True if study.acquisition.exposed is None else study.acquisition.exposed
         for k in job.over(wanted.corrected, len(wanted.corrected)):
@@ -66,11 +66,11 @@ class SaltEdit(DrawingTask):
 
         return self.host.sparing(predictor, work)
 
-    def _see(self, predictor: Predictor, version: str, label: str, study: Study, k: int) -> Embedded:
-        """Return a frame embedded and segmented."""
+    def _see(self, predictor: Predictor, version: str, label: str, study: Study, frames: int, k: int) -> Embedded:
+        """Return one of so many frames embedded and segmented."""
 
         def work() -> Embedded:
-            embedded = self.host.embedded(predictor, version, study.frame(k))
+            embedded = self.host.embedded(predictor, version, study.frame(k), frames)
             predictor.segment(embedded, label)
             return embedded
 

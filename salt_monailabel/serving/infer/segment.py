@@ -30,13 +30,14 @@ class SaltSegment(DrawingTask):
     def answer(self, request: dict[str, Any], study: Study, job: Job) -> Answer:
         """Segment by label."""
         predictor, version = self.host.predictor()
+        view = run_view(request)
+        count = view.count(study)
 
         def segment(frame: np.ndarray) -> np.ndarray:
-            return predictor.outline(self.host.embedded(predictor, version, frame))
+            return predictor.outline(self.host.embedded(predictor, version, frame, count))
 
         mask = np.zeros(study.shape, np.uint8)
-        view = run_view(request)
-        for frames, image in job.over(view.images(study), view.count(study)):
+        for frames, image in job.over(view.images(study), count):
             # A turn for each: a run of many must not keep a click waiting.
             mask[list(frames)] = self.host.sparing(predictor, partial(segment, image))
         if study.acquisition.exposed is not None:
