@@ -1,0 +1,133 @@
+"""The module as Slicer sees it: who it is, when it is shown, and its self-test. What it does is in SALTVesselsLib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+from SALTVesselsLib.application import AppSettings, Dialogs, Programs, later
+from SALTVesselsLib.editor import SegmentEditor
+from SALTVesselsLib.keys import Keys
+from SALTVesselsLib.pointer import Pointer, views_of_application
+from SALTVesselsLib.qt_transport import QtTransport
+from SALTVesselsLib.samples import register_samples
+from SALTVesselsLib.widget import Widget
+from SALTVesselsLib.workflow.context import Surroundings
+from SALTVesselsLib.workflow.panel import Panel
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class SALTVessels(ScriptedLoadableModule):
+    """What Slicer lists."""
+
+    def __init__(self, parent: object) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("SALT vessels")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["Segmentations", "Sequences", "Markups", "Plots", "SegmentEditor"]
+        self.parent.contributors = ["The SALT vessels contributors"]
+        self.parent.helpText = _(
+            "Outlines vessels in angiograms, OCT angiography and fundus photographs, with a model on a server that "
+            "learns from your corrections. Outlines are proposals, to be checked by a physician; this is no medical "
+            "device."
+        )
+        self.parent.acknowledgementText = _("The method is SALT, by Elsayed et al., arXiv 2503.16055.")
+        slicer.app.connect("startupCompleted()", register_samples)
+
+
+class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """When the panel is shown, and which scene it works on."""
+
+    def __init__(self, parent: object = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.panel = None
+        self.widget = None
+        self.keys = None
+        self._editor = None
+
+    def setup(self) -> None:
+        """Make the panel, when it is opened for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        root = slicer.util.loadUI(self.resourcePath("UI/SALTVessels.ui"))
+        self.layout.addWidget(root)
+        ui = slicer.util.childWidgetVariables(root)
+        self._editor = SegmentEditor()
+        surroundings = Surroundings(QtTransport(), Dialogs(slicer.util.mainWindow()), AppSettings(), later)
+        programs = Programs(slicer.util.startupEnvironment())
+        self.panel = Panel(surroundings, programs, Pointer(views_of_application), self._editor)
+        self.widget = Widget(ui, self.panel, Path(self.resourcePath("Icons")), plot_view)
+        self.keys = Keys(ui, lambda: self.panel.tools.take(""))
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
+        for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndRestoreEvent):
+            self.addObserver(scene, event, lambda *_: self.panel.scene_opened())
+        self.addObserver(scene, scene.NodeAddedEvent, lambda *_: self.widget.update_soon())
+        self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
+
+    def enter(self) -> None:
+        """Let keys work while the module is in view."""
+        self.keys.install(slicer.util.mainWindow())
+        self.widget.update()
+
+    def exit(self) -> None:
+        """Give keys and mouse back."""
+        self.keys.remove()
+        self.panel.tools.take("")
+
+    def _scene_closes(self, *_: object) -> None:
+        self.panel.scene_closes()
+        self.widget.forget()
+
+    def _node_removed(self, *_: object) -> None:
+        # While a scene is closed, all of it goes at once.
+        if not slicer.mrmlScene.IsClosing():
+            self.panel.images.let_go()
+
+    def cleanup(self) -> None:
+        """End everything."""
+        self.removeObservers()
+        self.keys.remove()
+        self.widget.close()
+        self.panel.close()
+        self._editor.close()
+
+
+class SALTVesselsLogic(ScriptedLoadableModuleLogic):
+    """Slicer wants one; the work is done by `SALTVesselsLib.workflow`, which needs no application."""
+
+
+class SALTVesselsTest(ScriptedLoadableModuleTest):
+    """A session inside Slicer; see `SALTVesselsLib/self_test.py`."""
+
+    def setUp(self) -> None:
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        """Run it."""
+        from SALTVesselsLib.self_test import run
+
+        self.setUp()
+        run(slicer.util.getModuleWidget("SALTVessels"), self.delayDisplay)
+
+
+def plot_view(chart: slicer.vtkMRMLPlotChartNode) -> qt.QWidget:
+    """Return a widget that shows a chart."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode", f"{chart.GetName()} view")
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    node.SetPlotChartNodeID(chart.GetID())
+    view = slicer.qMRMLPlotView()
+    view.setMRMLScene(slicer.mrmlScene)
+    view.setMRMLPlotViewNode(node)
+    return view

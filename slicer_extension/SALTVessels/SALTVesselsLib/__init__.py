@@ -1,0 +1,1 @@
+"""What the SALTVessels module does; nothing here imports a Python package that 3D Slicer does not bring."""

@@ -1,0 +1,174 @@
+"""Requests for outlines, corrections and measurements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .answers import Click, EditRequest, JobState, Measured, Nonsense, Outline, RunView
+from .calls import CLICK, INFO, WHOLE, Call, Caller, Failed, quoted, told
+from .images_client import Shape, checked_mask
+from .multipart import decode
+from .pixels import mask_to_nrrd
+from .transport import Reply, Ticket
+
+_MASK = {"result_extension": ".nrrd", "result_dtype": "uint8"}
+
+
+class OutlinesClient(Caller):
+    """Asks for work of the model on an image; `shape` is the image's (frames, rows, columns)."""
+
+    def segment(
+        self,
+        image: str,
+        done: Callable[[Outline], None],
+        failed: Failed,
+        *,
+        shape: Shape,
+        view: RunView | None = None,
+        job: str = "",
+    ) -> Ticket:
+        """Have all labels outlined; frames that are not looked at stay empty.
+
+        Parameters
+        ----------
+        image : str
+        done, failed : callable
+        shape : (frames, rows, columns)
+        view : RunView, optional
+            What of a run is looked at; by default all.
+        job : str
+            A name of the caller's choice for this request, to ask how far it is, and to stop it.
+        """
+        params = {**_MASK, **_view(view), **_job(job)}
+
+        def read(reply: Reply) -> Outline:
+            mask, known = _parts(reply, shape)
+            return _outline(mask, known, {str(name): int(value) for name, value in known["label_names"].items()})
+
+        return self.ask(_infer("salt", image, params, None, WHOLE), read, done, failed)
+
+    def correct(
+        self,
+        image: str,
+        edit: EditRequest,
+        done: Callable[[Outline], None],
+        failed: Failed,
+        *,
+        shape: Shape,
+        job: str = "",
+    ) -> Ticket:
+        """Have the outline of one label corrected; the answer's mask has 0 and 1.
+
+        Parameters
+        ----------
+        image : str
+        edit : EditRequest
+        done, failed : callable
+        shape : (frames, rows, columns)
+        job : str
+            As for `segment`.
+        """
+        params = {**_MASK, **_edit(edit), **_job(job)}
+
+        def read(reply: Reply) -> Outline:
+            return _outline(*_parts(reply, shape), labels={edit.label: 1})
+
+        timeout = CLICK if edit.carry is None else WHOLE
+        return self.ask(_infer("salt_edit", image, params, edit.mask, timeout), read, done, failed)
+
+    def measure(
+        self,
+        image: str,
+        mask: np.ndarray,
+        between: tuple[Click, Click] | None,
+        done: Callable[[Measured], None],
+        failed: Failed,
+        *,
+        label: str,
+        job: str = "",
+    ) -> Ticket:
+        """Have a mask measured; it marks one label.
+
+        Parameters
+        ----------
+        image : str
+        mask : ndarray of uint8, (frames, rows, columns)
+        between : two clicks on one frame, or None
+            The vessel from one to the other is measured all along.
+        done, failed : callable
+        label : str
+        job : str
+            As for `segment`.
+        """
+        params = {"label_name": label, **({} if between is None else {"between": between}), **_job(job)}
+        call = _infer("salt_measure", image, params, mask, WHOLE, "json")
+        return self.ask(call, lambda reply: Measured.read(told(reply)), done, failed)
+
+    def job(self, name: str, done: Callable[[JobState], None], failed: Failed) -> Ticket:
+        """Ask how far a request is."""
+        return self._ask_job("GET", name, done, failed)
+
+    def stop_job(self, name: str, done: Callable[[JobState], None], failed: Failed) -> Ticket:
+        """Have a request end early; its answer is what it has done until then."""
+        return self._ask_job("DELETE", name, done, failed)
+
+    def _ask_job(self, method: str, name: str, done: Callable[[JobState], None], failed: Failed) -> Ticket:
+        call = Call(method, f"/salt/jobs/{quoted(name)}", INFO)
+        return self.ask(call, lambda reply: JobState.read(told(reply)), done, failed)
+
+
+def _infer(
+    model: str, image: str, params: Mapping[str, Any], mask: np.ndarray | None, timeout: float, output: str = "all"
+) -> Call:
+    form: dict[str, Any] = {"params": json.dumps(params)}
+    if mask is not None:
+        form["label"] = ("label.nrrd", mask_to_nrrd(mask))
+    return Call("POST", f"/infer/{model}", timeout, {"image": image, "output": output}, form)
+
+
+def _job(name: str) -> dict[str, str]:
+    return {"job": name} if name else {}
+
+
+def _view(view: RunView | None) -> dict[str, Any]:
+    if view is None:
+        return {}
+    wish = {
+        "frames": (view.first, view.last),
+        "subtract": view.subtract,
+        "mask_frame": view.mask_frame,
+        "projection": view.projection,
+    }
+    return {name: value for name, value in wish.items() if value is not None}
+
+
+def _edit(edit: EditRequest) -> dict[str, Any]:
+    wish = {
+        "label_name": edit.label,
+        "foreground": edit.foreground,
+        "background": edit.background,
+        "roi": edit.box,
+        "bridge": edit.bridge,
+        "carry": edit.carry,
+        "key_frames": edit.key_frames or None,
+        "strokes": None if edit.mask is None else True,
+    }
+    return {name: value for name, value in wish.items() if value is not None}
+
+
+def _parts(reply: Reply, shape: Shape) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the mask and the parameters of an answer."""
+    parts = decode(reply.body, reply.headers.get("content-type", ""))
+    return checked_mask(parts["image"], shape), json.loads(parts["params"])
+
+
+def _outline(mask: np.ndarray, params: dict[str, Any], labels: dict[str, int]) -> Outline:
+    # Labels have the values from 1 on.
+    largest = int(mask.max(initial=0))
+    if largest > max(labels.values()):
+        raise Nonsense(f"the mask has the value {largest}, which is no label")
+    return Outline(mask, labels, str(params["version"]), bool(params["stopped"]), params)

@@ -1,0 +1,125 @@
+"""An image that is worked on: its outlines in the scene, and what was done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import slicer
+
+from ..corrections import Corrections
+from ..scene import runs, volumes
+from ..scene.browsing import place
+from ..scene.segmentation import Outlines
+
+Shape = tuple[int, int, int]
+
+
+class Case:
+    """An image of the scene with its outlines.
+
+    Parameters
+    ----------
+    volume : vtkMRMLVolumeNode
+    labels : sequence of str
+        The server's names, in the order of their values.
+    changed : callable
+        Called when the user has painted or erased, or gone to another frame.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Frames, rows and columns.
+    """
+
+    def __init__(
+        self, volume: slicer.vtkMRMLVolumeNode, labels: Sequence[str], changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.volume = volume
+        self.labels = tuple(labels)
+        self.outlines = Outlines(volume, labels)
+        self._changed = changed
+        self._corrections: dict[tuple[str, int], Corrections] = {}
+        # An image keeps its size; to look it up takes milliseconds, and is done for each thing that is shown.
+        self.shape: Shape = volumes.shape(volume)
+        self._browsed = place(volume) is not None
+        self._frame = runs.frame(volume)
+        self.outlines.on_change(self._drawn)
+        self._stop_frames = runs.on_frame(volume, self._go_to)
+        self._look_at(self.frame)
+
+    @property
+    def image(self) -> str:
+        """The server's name of it, empty if it has none yet."""
+        return volumes.image_of(self.volume)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the image or its outlines were deleted from the scene; an answer about it comes too late."""
+        return self.volume.GetScene() is None or self.outlines.node.GetScene() is None
+
+    @property
+    def frame(self) -> int:
+        """The frame that is shown."""
+        if self.shape[0] == 1 or self._browsed:
+            return self._frame
+        return runs.frame(self.volume)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is outlined."""
+        return not any(self.outlines.mask(label).any() for label in self.labels)
+
+    def pixel(self, ras: Sequence[float]) -> tuple[int, int, int] | None:
+        """Return the pixel (i, j, frame) at a point of the world; None outside."""
+        found = volumes.pixel(self.volume, ras)
+        return None if found is None else (*found[:2], self.frame if volumes.is_flat(self.volume) else found[2])
+
+    def corrections(self, label: str, frame: int) -> Corrections:
+        """Return what was done to a label on a frame."""
+        key = label, frame
+        if key not in self._corrections:
+            self._corrections[key] = Corrections(self.outlines.frame_mask(label, frame))
+        return self._corrections[key]
+
+    def show(self, label: str, frame: int) -> None:
+        """Put into the scene what was done."""
+        self.outlines.put_frame(label, frame, self.corrections(label, frame).mask)
+
+    def outlined(self, label: str, frame: int, mask: np.ndarray) -> None:
+        """Take a new outline (rows, columns); what was drawn by hand stays."""
+        self.corrections(label, frame).outlined(mask)
+        self.show(label, frame)
+
+    def coded(self, label: str, frame: int) -> np.ndarray:
+        """Return the mask and strokes of one frame as the server takes them, the other frames empty."""
+        values = np.zeros(self.shape, np.uint8)
+        values[frame] = self.corrections(label, frame).coded()
+        return values
+
+    def label_map(self) -> np.ndarray:
+        """Return all labels in one mask, uint8 (frames, rows, columns); where they overlap, the last one shows."""
+        values = np.zeros(self.shape, np.uint8)
+        for value, label in enumerate(self.labels, start=1):
+            values[self.outlines.mask(label)] = value
+        return values
+
+    def close(self) -> None:
+        """Stop watching; the nodes stay."""
+        self._stop_frames()
+        self.outlines.close()
+
+    def _go_to(self, frame: int) -> None:
+        self._frame = frame
+        self._look_at(frame)
+        self._changed()
+
+    def _look_at(self, frame: int) -> None:
+        # What the user draws is found by comparing with what was there before.
+        for label in self.labels:
+            self.corrections(label, frame)
+
+    def _drawn(self, label: str) -> None:
+        frame = self.frame
+        if self.corrections(label, frame).drawn(self.outlines.frame_mask(label, frame)):
+            self._changed()

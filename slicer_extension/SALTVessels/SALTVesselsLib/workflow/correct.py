@@ -1,0 +1,205 @@
+"""Correcting an outline: clicks, a box, a bridge over a gap; strokes; and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..answers import EditRequest, Outline, Problem
+from .case import Case
+from .context import Context
+from .images import Images
+from .segment import Segment
+from .server import Server
+
+Pixel = tuple[int, int]
+Voxel = tuple[int, int, int]
+Key = tuple[Case, str, int]
+
+
+@dataclass(frozen=True)
+class _Action:
+    """What the user did and the server has not answered yet.
+
+    Attributes
+    ----------
+    kind : {"add", "remove", "box", "bridge"}
+    value : tuple
+        A pixel (i, j); i0, i1, j0, j1, k0, k1; or two pixels (i, j, k).
+    """
+
+    kind: str
+    value: tuple[Any, ...]
+
+
+class Correct:
+    """The section *Correct*."""
+
+    def __init__(self, context: Context, server: Server, images: Images, segment: Segment) -> None:
+        self._context = context
+        self._server = server
+        self._images = images
+        self._segment = segment
+        self._pending: dict[Key, list[_Action]] = {}
+        self._previous = False
+        self._shown: object = None
+        server.on_connected(self._send_again)
+        context.on_change(self._show_previous)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer to a correction is on its way."""
+        return bool(self._pending)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to take back on the frame in view."""
+        key = self._key()
+        return key is not None and (key in self._pending or key[0].corrections(*key[1:]).can_undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether something was taken back."""
+        key = self._key()
+        return key is not None and key[0].corrections(*key[1:]).can_redo
+
+    def click(self, pixel: Voxel, adds: bool) -> None:
+        """Follow a click on a vessel that is missing, or on what is none."""
+        self._do("add" if adds else "remove", pixel[:2], pixel[2])
+
+    def box(self, one: Voxel, other: Voxel) -> None:
+        """Have what lies between two corners outlined anew."""
+        (i0, i1), (j0, j1) = (sorted(pair) for pair in zip(one[:2], other[:2], strict=True))
+        self._do("box", (i0, i1, j0, j1, one[2], one[2]), one[2])
+
+    def bridge(self, one: Voxel, other: Voxel) -> None:
+        """Follow the vessel from one side of a gap to the other."""
+        self._do("bridge", (one, other), one[2])
+
+    def undo(self) -> None:
+        """Take back the last correction on the frame in view; first what was not answered yet."""
+        key = self._key()
+        if key is None:
+            return
+        if key in self._pending:
+            self._context.latest.cancel(_request(key))
+            self._pending[key].pop()
+            if self._pending[key]:
+                self._send(key)
+            else:
+                del self._pending[key]
+                self._context.say("")
+        elif key[0].corrections(*key[1:]).undo():
+            key[0].show(*key[1:])
+            self._context.changed()
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        key = self._key()
+        if key is not None and key[0].corrections(*key[1:]).redo():
+            key[0].show(*key[1:])
+            self._context.changed()
+
+    def show_previous(self, on: bool) -> None:
+        """Show the outline before the last correction as a faint line, or show it no more."""
+        self._previous = on
+        self._show_previous()
+
+    def forget(self) -> None:
+        """Let go of everything in the scene."""
+        self._pending.clear()
+        self._shown = None
+
+    def points(self) -> tuple[list[Pixel], list[Pixel]]:
+        """Return the clicks that add and those that remove, on the frame in view: answered, and not yet."""
+        key = self._key()
+        return ([], []) if key is None else self._clicks(key)
+
+    def _clicks(self, key: Key) -> tuple[list[Pixel], list[Pixel]]:
+        case, label, frame = key
+        answered, actions = case.corrections(label, frame), self._pending.get(key, [])
+        adding, removing = ([action.value for action in actions if action.kind == kind] for kind in ("add", "remove"))
+        return [*answered.foreground, *adding], [*answered.background, *removing]
+
+    def _do(self, kind: str, value: tuple[Any, ...], frame: int) -> None:
+        key = self._key(frame)
+        if key is None:
+            return
+        if self._context.client is None:
+            self._context.say("Connect to a server first: it follows your clicks.")
+        elif key[0].image:
+            self._pending.setdefault(key, []).append(_Action(kind, value))
+            self._send(key)
+        else:
+            self._images.send(lambda: self._do(kind, value, frame))
+
+    def _send(self, key: Key) -> None:
+        """Send what was done on a frame, in the place of a request that was not answered yet."""
+        case, label, frame = key
+        client = self._context.client
+        if client is None or not self._server.may_send():
+            self._pending.pop(key, None)
+            return
+        foreground, background = self._clicks(key)
+        # Of these a request takes one; others wait for its answer.
+        firsts = {action.kind: action for action in reversed(self._pending[key]) if action.kind in ("box", "bridge")}
+        edit = EditRequest(
+            label,
+            case.coded(label, frame),
+            tuple((*click, frame) for click in foreground),
+            tuple((*click, frame) for click in background),
+            **{kind: action.value for kind, action in firsts.items()},
+        )
+
+        def answered(outline: Outline) -> None:
+            actions = self._pending.pop(key)
+            if case.gone:
+                self._context.changed()
+                return
+            case.corrections(label, frame).answered(outline.mask[frame] > 0, foreground, background)
+            case.show(label, frame)
+            left = [action for action in actions if action.kind in firsts and action is not firsts[action.kind]]
+            if left:
+                self._pending[key] = left
+                self._send(key)
+            self._context.say("")
+
+        def failed(problem: Problem) -> None:
+            if problem.kind == "unreachable":
+                self._context.explain(problem, "Your clicks are kept, and followed as soon as the server is back.")
+                return
+            self._pending.pop(key, None)
+            self._context.explain(problem, "Your outline is as it was before the click.")
+
+        self._context.latest.start(
+            _request(key),
+            lambda heard: client.correct(case.image, edit, heard(answered), heard(failed), shape=case.shape),
+        )
+        self._context.changed()
+
+    def _send_again(self) -> None:
+        for key in tuple(self._pending):
+            self._send(key)
+
+    def _show_previous(self) -> None:
+        key = self._key()
+        if key is None:
+            return
+        corrections = key[0].corrections(*key[1:])
+        # Each change makes a new mask.
+        shown = (self._previous, key, id(corrections.mask))
+        if shown != self._shown:
+            self._shown = shown
+            key[0].outlines.show_previous(corrections.previous if self._previous else None)
+
+    def _key(self, frame: int | None = None) -> Key | None:
+        """Return what is corrected: on a frame, by default the one in view."""
+        case = self._context.case
+        if case is None or not self._segment.label:
+            return None
+        return case, self._segment.label, case.frame if frame is None else frame
+
+
+def _request(key: Key) -> tuple[object, ...]:
+    case, label, frame = key
+    return "correct", case.volume.GetID(), label, frame

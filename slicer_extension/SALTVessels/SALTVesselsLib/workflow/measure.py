@@ -1,0 +1,128 @@
+"""Measuring: the diameter of a vessel from one place to another, figures of all vessels, and their table."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..answers import Measured, Problem, Profile
+from ..scene.charts import Curve
+from .case import Case
+from .context import Context
+from .images import Images
+from .segment import Segment
+from .server import Server
+
+Click = tuple[int, int, int]
+_REQUEST = "measure"
+# Of the figures of a vessel between two places, these go into the table.
+_STRETCH = ("min_diameter", "reference", "stenosis", "unit")
+
+
+class Measure:
+    """The section *Measure*.
+
+    Attributes
+    ----------
+    words : str
+        What was measured last.
+    curve : Curve or None
+        The diameter along a vessel, if one was measured.
+    rows : list of dict
+        All that was measured since the scene was opened, for the table.
+    """
+
+    def __init__(self, context: Context, server: Server, images: Images, segment: Segment) -> None:
+        self._context = context
+        self._server = server
+        self._images = images
+        self._segment = segment
+        self.words = ""
+        self.rows: list[dict[str, Any]] = []
+        self.curve: Curve | None = None
+
+    def density(self) -> None:
+        """Measure all vessels of the image in view."""
+        self._measure(None)
+
+    def between(self, one: Click, other: Click) -> None:
+        """Measure the vessel from one place to another."""
+        self._measure((one, other))
+
+    def export(self) -> None:
+        """Save all that was measured as a table."""
+        path = self._context.around.ask.new_file("Save measurements", "measurements.csv")
+        if not path:
+            return
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        try:
+            with open(path, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(self.rows)
+        except OSError as error:
+            self._context.say(f"{path} could not be written: {error.strerror}. Choose another place.", "problem")
+        else:
+            self._context.say(f"{len(self.rows)} rows are in {Path(path).name}.")
+
+    def forget(self) -> None:
+        """Let go of everything in the scene."""
+        self.curve, self.words = None, ""
+        self.rows.clear()
+
+    def _measure(self, between: tuple[Click, Click] | None) -> None:
+        case, label = self._context.case, self._segment.label
+        if case is None or not case.outlines.mask(label).any():
+            self._context.say(f"There is no {label or 'vessel'} to measure: outline the vessels first.")
+        else:
+            self._images.send(lambda: self._ask(case, label, between))
+
+    def _ask(self, case: Case, label: str, between: tuple[Click, Click] | None) -> None:
+        client = self._context.client
+        if client is None or not self._server.may_send():
+            return
+
+        def measured(answer: Measured) -> None:
+            self._note(case, answer)
+            if answer.profile is None:
+                self.words = _figures(answer, case.frame)
+            else:
+                self._show(answer.profile)
+            self._context.say("")
+
+        mask = case.outlines.mask(label).astype(np.uint8)
+        self._context.latest.start(
+            _REQUEST,
+            lambda heard: client.measure(case.image, mask, between, heard(measured), heard(self._failed), label=label),
+        )
+
+    def _show(self, profile: Profile) -> None:
+        diameters = [math.nan if diameter is None else diameter for diameter in profile.diameters]
+        self.curve = Curve(f"Diameter in {profile.unit}", f"position in {profile.unit}", "diameter")
+        self.curve.put(profile.positions, diameters)
+        self.words = (
+            f"Narrowest {profile.min_diameter:.3g} {profile.unit}, beside it {profile.reference:.3g} {profile.unit}: "
+            f"narrowed by {profile.stenosis:.0f} %."
+        )
+
+    def _note(self, case: Case, answer: Measured) -> None:
+        stretch = {} if answer.profile is None else {name: getattr(answer.profile, name) for name in _STRETCH}
+        for row in answer.measurements:
+            self.rows.append({"image": case.image, **row, **stretch})
+
+    def _failed(self, problem: Problem) -> None:
+        self._context.explain(problem)
+
+
+def _figures(answer: Measured, frame: int) -> str:
+    """Return the figures of the frame in view in words."""
+    row = next((row for row in answer.measurements if row["frame"] == frame), None)
+    if row is None:
+        return "There is no vessel on this frame."
+    unit, width = row["unit"], row["mean_diameter"]
+    across = "" if width is None else f", mean diameter {width:.3g} {unit}"
+    return f"{row['label']}: {100 * row['density']:.1f} % of the area, length {row['total_length']:.4g} {unit}{across}."

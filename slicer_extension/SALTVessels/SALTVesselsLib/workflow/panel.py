@@ -1,0 +1,62 @@
+"""All sections of the panel, wired to each other."""
+
+from __future__ import annotations
+
+from ..parameters import Parameters
+from .context import Context, Surroundings
+from .correct import Correct
+from .images import Images
+from .local import Launcher, LocalServer
+from .measure import Measure
+from .segment import Segment
+from .server import Server
+from .teach import Teach
+from .tools import Editor, Mouse, Tools
+
+
+class Panel:
+    """What the panel does; each attribute is one of its sections.
+
+    Parameters
+    ----------
+    surroundings : Surroundings
+    launcher : Launcher
+    mouse : Mouse
+    editor : Editor
+    """
+
+    def __init__(self, surroundings: Surroundings, launcher: Launcher, mouse: Mouse, editor: Editor) -> None:
+        self.context = Context(surroundings)
+        self.server = Server(self.context)
+        self.local = LocalServer(self.context, self.server, launcher)
+        self.images = Images(self.context, self.server)
+        self.segment = Segment(self.context, self.images)
+        self.correct = Correct(self.context, self.server, self.images, self.segment)
+        self.teach = Teach(self.context, self.server, self.images)
+        self.measure = Measure(self.context, self.server, self.images, self.segment)
+        self.tools = Tools(self.context, self.images, self.segment, self.correct, self.measure, mouse, editor)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What is saved with the scene."""
+        return self.context.parameters
+
+    def scene_closes(self) -> None:
+        """Let go of the scene before it is emptied."""
+        self.context.give_up()
+        for section in (self.tools, self.correct, self.teach, self.measure, self.images):
+            section.forget()
+
+    def scene_opened(self) -> None:
+        """Take up what a new or restored scene holds."""
+        self.context.parameters = Parameters()
+        self.images.restore()
+        if self.server.usable:
+            self.teach.resume()
+        self.context.changed()
+
+    def close(self) -> None:
+        """End everything: the module is unloaded, or the application ends."""
+        self.scene_closes()
+        self.server.disconnect()
+        self.local.stop()

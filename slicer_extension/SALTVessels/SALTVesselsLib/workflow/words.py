@@ -1,0 +1,42 @@
+"""What the server's figures are in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..answers import TrainingEvent, Version
+
+BASE = "base"
+
+
+def called(version: str) -> str:
+    """Return what a version is called."""
+    return "the model as it was delivered" if version == BASE else f"version {version}"
+
+
+def words_of(event: TrainingEvent) -> str:
+    """Return what came of a training, in words."""
+    if event.kind == "stopped":
+        return "Learning was stopped. Nothing has changed; the outlines that were submitted stay."
+    if event.kind != "done":
+        return f"Nothing was learned: {event.detail}"
+    stats = event.stats
+    before, after = (_dice(stats, which) for which in ("before", "after"))
+    figures = f"On outlines that were held back from learning, Dice went from {before:.3f} to {after:.3f}."
+    if stats["promoted"]:
+        return f"{figures} Version {stats['version']} is in use now."
+    return f"{figures} That is worse, so version {stats['version']} is not used; outlines come from the one before."
+
+
+def _dice(stats: dict[str, Any], which: str) -> float:
+    return float(stats["held_back"][which]["dice"])
+
+
+def line_of(version: Version, current: str) -> str:
+    """Return a version as one line of a list."""
+    mark = "● " if version.name == current else ""
+    if version.damaged:
+        return f"{mark}{version.name} (damaged)"
+    held_back = version.training.get("held_back")
+    dice = f", Dice {held_back['after']['dice']:.3f}" if held_back else ""
+    return f"{mark}{version.name}{dice}"

@@ -1,0 +1,71 @@
+"""A stand-in for Slicer's plot view: it draws the lines of a chart node, and follows its table."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import slicer
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
+
+Line = tuple[np.ndarray, QColor, str]
+
+
+class PlotView(QWidget):
+    """Draws a chart node."""
+
+    def __init__(self, chart: Any) -> None:
+        super().__init__()
+        self._chart = chart
+        self._series = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
+        for table in {series.GetTableNode() for series in self._series}:
+            table.AddObserver("ModifiedEvent", lambda *_: self.update())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = painter.font()
+        font.setPointSize(7)
+        painter.setFont(font)
+        # Slicer's plots are on white, whatever the palette.
+        painter.fillRect(self.rect(), Qt.GlobalColor.white)
+        area = QRectF(self.rect()).adjusted(34, 8, -10, -20)
+        painter.setPen(QPen(QColor("#b0b0b0"), 1))
+        painter.drawRect(area)
+        lines = [_line(series) for series in self._series]
+        points = np.concatenate([points for points, *_ in lines])
+        if not len(points):
+            return
+        low, high = points.min(axis=0), points.max(axis=0)
+        high = np.where(high > low, high, low + 1)
+        for number, (shown, colour, name) in enumerate(lines):
+            painter.setPen(QPen(colour, 1.5))
+            painter.setBrush(colour)
+            _draw(painter, area, (shown - low) / (high - low))
+            if len(lines) > 1:
+                painter.drawText(QPointF(area.right() - 90 + 50 * number, area.top() + 12), name)
+        painter.setPen(QColor("#404040"))
+        painter.drawText(QPointF(2, area.bottom()), f"{low[1]:.2g}")
+        painter.drawText(QPointF(2, area.top() + 8), f"{high[1]:.2g}")
+        below, bottom = area.adjusted(0, 0, 0, 16), Qt.AlignmentFlag.AlignBottom
+        painter.drawText(below, bottom | Qt.AlignmentFlag.AlignLeft, f"{low[0]:g}")
+        painter.drawText(below, bottom | Qt.AlignmentFlag.AlignRight, f"{high[0]:.4g}")
+        painter.drawText(below, bottom | Qt.AlignmentFlag.AlignHCenter, self._chart.GetXAxisTitle())
+
+
+def _line(series: Any) -> Line:
+    """Return the points (x, y) of a line that are numbers, its colour and its name."""
+    columns = (series.GetXColumnName(), series.GetYColumnName())
+    points = np.column_stack([slicer.util.arrayFromTableColumn(series.GetTableNode(), column) for column in columns])
+    return points[~np.isnan(points).any(axis=1)], QColor.fromRgbF(*series.GetColor()), series.GetName()
+
+
+def _draw(painter: QPainter, area: QRectF, shares: np.ndarray) -> None:
+    places = [QPointF(area.left() + x * area.width(), area.bottom() - y * area.height()) for x, y in shares]
+    for one, other in pairwise(places):
+        painter.drawLine(one, other)
+    for place in places if len(places) < 30 else ():
+        painter.drawEllipse(place, 1.5, 1.5)

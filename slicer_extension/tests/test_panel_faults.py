@@ -1,0 +1,267 @@
+"""Whatever goes wrong, the user reads why, no outline is lost, and the panel can be used after."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+import slicer
+from faulty_server import Act, Faulty, Handler, body_of, cut, error_page, hang, json_of, no_json, trickle, unauthorized
+from panels import Rig, new_rig
+from salt_server import SHAPES, SaltServer, free_port
+from SALTVesselsLib import outlines_client
+from SALTVesselsLib.multipart import encode
+from SALTVesselsLib.pixels import mask_to_nrrd
+from SALTVesselsLib.workflow import server as server_section
+from scenes import read_scene
+
+pytest_plugins = ("scenes", "panels")
+
+PATHS = ("/info/", "/salt/images", "/salt/images/gray", "/activelearning/uncertain", "/infer/salt", "/infer/salt_edit",
+         "/infer/salt_measure", "/datastore/label", "/salt/adapters", "/salt/train/events", "/train/salt")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the real times."""
+    monkeypatch.setattr(server_section, "PULSE", 0.2)
+    monkeypatch.setattr(outlines_client, "CLICK", 4.0)
+
+
+def onward(address: str) -> Act:
+    """Hand a request on to a real server."""
+
+    def act(handler: Handler) -> None:
+        seen = handler.seen
+        headers = {name: seen.headers[name] for name in ("content-type",) if name in seen.headers}
+        reply = requests.request(seen.method, address + seen.path, headers=headers, data=seen.body, timeout=60)
+        handler.reply(reply.status_code, reply.content, reply.headers["content-type"])
+
+    return act
+
+
+def a_mask_of_another_image() -> Act:
+    body, kind = encode(
+        {
+            "params": '{"label_names": {"vessel": 1}, "version": "base", "stopped": false}',
+            "image": ("mask.nrrd", mask_to_nrrd(np.ones((1, 7, 9), np.uint8))),
+        }
+    )
+    return body_of(200, body, kind)
+
+
+@pytest.fixture
+def ready(rig: Rig, server: SaltServer, faulty: Faulty) -> Rig:
+    """Return a panel with an outlined image, on a server whose replies can be spoiled."""
+    for path in PATHS:
+        faulty.at(path, onward(server.address))
+    rig.open(faulty.address, "gray")
+    rig.ui.segmentButton.click()
+    rig.until(lambda: not rig.panel.segment.running)
+    rig.ui.addTool.click()
+    return rig
+
+
+FAULTS = {
+    "it hangs": (hang, "has been silent"),
+    "it cuts the connection": (cut, "broke before the whole answer"),
+    "it fails with a page": (error_page, "failed"),
+    "it answers with another mask": (a_mask_of_another_image(), "1 x 7 x 9"),
+    "it answers with half of JSON": (no_json, "cannot be used"),
+    "it trickles": (trickle(b"x" * 1000, 0.2), ""),
+    "the token has expired": (unauthorized, "token"),
+    "it refuses": (json_of(400, {"detail": "the click is outside"}), "The click is outside."),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_click_that_fails_says_why_and_harms_nothing(
+    ready: Rig, faulty: Faulty, server: SaltServer, fault: str
+) -> None:
+    act, words = FAULTS[fault]
+    outlined = ready.mask()
+    assert outlined.any()
+    faulty.at("/infer/salt_edit", act)
+    ready.press(20, 30)
+    if words:
+        ready.idle()
+        assert words in ready.says
+    else:
+        assert ready.panel.correct.busy
+        ready.ui.undoButton.click()
+    assert not ready.panel.correct.busy
+    assert np.array_equal(ready.mask(), outlined)
+    assert ready.points() == (0, 0)
+
+    faulty.at("/infer/salt_edit", onward(server.address))
+    if ready.panel.server.state != "on":
+        ready.ui.connectButton.click()
+        ready.until(lambda: ready.panel.server.usable)
+    ready.press(20, 30)
+    ready.idle()
+    assert ready.points() == (1, 0)
+    assert not np.array_equal(ready.mask(), outlined)
+
+
+@pytest.mark.parametrize("address", [f"http://127.0.0.1:{free_port()}", "http://[oops", "no such thing"])
+def test_an_address_where_nobody_listens_is_told_with_the_cause(rig: Rig, address: str) -> None:
+    rig.connect(address)
+    rig.until(lambda: rig.panel.server.state == "lost")
+    assert "cannot be reached" in rig.ui.stateLabel.text
+    assert not rig.ui.nextButton.enabled
+
+
+def test_a_server_that_asks_for_a_token_is_given_one(rig: Rig, faulty: Faulty, server: SaltServer) -> None:
+    def gate(handler: Handler) -> None:
+        allowed = handler.seen.headers.get("authorization") == "Bearer secret"
+        (onward(server.address) if allowed else unauthorized)(handler)
+
+    for path in PATHS:
+        faulty.at(path, gate)
+    assert not rig.ui.tokenEdit.visible
+    rig.connect(faulty.address)
+    rig.until(lambda: rig.panel.server.state == "token")
+    assert rig.ui.tokenEdit.visible
+    rig.connect(faulty.address, "secret")
+    rig.until(lambda: rig.panel.server.usable)
+    assert "secret" not in str(rig.settings)
+    assert "secret" not in slicer.mrmlScene.GetSceneXMLString()
+
+
+def test_clicks_wait_for_a_connection_that_was_lost(ready: Rig) -> None:
+    outlined = ready.mask()
+    ready.line.down = True
+    ready.press(20, 30)
+    ready.until(lambda: ready.panel.server.state == "lost")
+    assert "Your clicks are kept" in ready.says
+    assert ready.points() == (1, 0)
+    assert np.array_equal(ready.mask(), outlined)
+    ready.line.down = False
+    ready.idle()
+    assert ready.panel.server.usable
+    assert not np.array_equal(ready.mask(), outlined)
+
+
+def test_an_outline_that_cannot_be_submitted_is_sent_when_the_server_is_back(ready: Rig, server: SaltServer) -> None:
+    ready.line.down = True
+    ready.ui.submitButton.click()
+    ready.until(lambda: ready.panel.teach.waiting == ["gray"])
+    assert "is kept, and sent when the server is back" in ready.says
+    assert ready.ui.waitingLabel.text == "1 outline waits to be sent."
+    assert ready.ui.waitingLabel.visible
+    ready.line.down = False
+    ready.until(lambda: not ready.panel.teach.waiting)
+    stored = ready.read(server.images / "labels" / "final" / "gray.nrrd")
+    assert np.array_equal(stored.reshape(SHAPES["gray"]) > 0, ready.mask())
+    assert not ready.ui.waitingLabel.visible
+
+
+def test_a_saved_scene_brings_back_the_panel_and_what_was_not_sent(
+    ready: Rig, server: SaltServer, tmp_path: Path
+) -> None:
+    ready.press(20, 30)
+    ready.idle()
+    outlined = ready.mask()
+    ready.choose("strategyBox", "By name")
+    ready.line.down = True
+    ready.ui.submitButton.click()
+    ready.until(lambda: ready.panel.teach.waiting)
+    address = ready.panel.server.addresses[0]
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    ready.panel.scene_closes()
+    ready.widget.forget()
+
+    read_scene(tmp_path / "scene.mrb", tmp_path)
+    with new_rig() as again:
+        again.panel.scene_opened()
+        assert again.ui.addressBox.currentText == address
+        again.ui.connectButton.click()
+        again.until(lambda: again.panel.server.usable and again.case is not None)
+        assert again.case.image == "gray"
+        assert np.array_equal(again.mask(), outlined)
+        assert again.ui.strategyBox.currentText == "By name"
+        again.until(lambda: not again.panel.teach.waiting)
+        stored = again.read(server.images / "labels" / "final" / "gray.nrrd")
+        assert np.array_equal(stored.reshape(SHAPES["gray"]) > 0, outlined)
+
+
+def test_nothing_is_sent_without_leave(ready: Rig, faulty: Faulty) -> None:
+    ready.user.agrees = False
+    before = ready.mask()
+
+    def asked() -> int:
+        return sum(seen.path.startswith("/infer/salt_edit") for seen in faulty.seen)
+
+    ready.press(20, 30)
+    ready.until(lambda: "you did not allow it" in ready.says)
+    ready.ui.submitButton.click()
+    assert asked() == 0
+    assert not any(seen.method == "PUT" for seen in faulty.seen)
+    assert np.array_equal(ready.mask(), before)
+    assert ready.points() == (0, 0)
+    ready.user.agrees = True
+    ready.press(20, 30)
+    ready.idle()
+    ready.press(25, 35)
+    ready.idle()
+    assert asked() == 2
+    assert len(ready.user.asked) == 3
+
+
+def test_corrections_that_overtake_each_other_are_all_followed(ready: Rig, faulty: Faulty) -> None:
+    ready.ui.boxTool.click()
+    ready.drag((30, 30), (60, 70))
+    ready.drag((90, 90), (120, 110))
+    ready.ui.addTool.click()
+    ready.press(20, 30)
+    ready.press(100, 40, shift=True)
+    ready.idle()
+    asked = [seen.body for seen in faulty.seen if seen.path.startswith("/infer/salt_edit")]
+    answered = [json.loads(re.search(rb'name="params"\r\n\r\n(.*?)\r\n', body).group(1)) for body in asked[-2:]]
+    assert [told["roi"] for told in answered] == [[30, 60, 30, 70, 0, 0], [90, 120, 90, 110, 0, 0]]
+    for told in answered:
+        assert told["foreground"] == [[20, 30, 0]]
+        assert told["background"] == [[100, 40, 0]]
+    assert ready.points() == (1, 1)
+
+
+def test_another_server_may_be_chosen_in_the_middle_of_everything(
+    ready: Rig, faulty: Faulty, server: SaltServer
+) -> None:
+    for path in ("/infer/salt", "/infer/salt_edit", "/activelearning/uncertain"):
+        faulty.at(path, hang)
+    outlined = ready.mask()
+    ready.ui.segmentButton.click()
+    ready.press(20, 30)
+    ready.panel.images.open("gray_2")
+    assert ready.panel.segment.running
+    assert ready.panel.images.busy
+    ready.connect(server.address)
+    assert not ready.panel.segment.running
+    assert not ready.panel.images.busy
+    ready.until(lambda: ready.panel.server.usable)
+    # The click is followed by the server that is there now.
+    ready.idle()
+    assert ready.points() == (1, 0)
+    assert not np.array_equal(ready.mask(), outlined)
+    assert ready.ui.segmentButton.enabled
+    assert ready.ui.nextButton.enabled
+
+
+def test_an_image_that_is_deleted_is_let_go(ready: Rig) -> None:
+    ready.press(20, 30)
+    volume = ready.case.volume
+    slicer.mrmlScene.RemoveNode(volume)
+    ready.panel.images.let_go()
+    assert ready.case is None
+    assert not ready.ui.segmentButton.enabled
+    assert ready.ui.volumeBox.count == 0
+    ready.until(lambda: not ready.panel.correct.busy)
+    ready.panel.images.open("gray")
+    ready.until(lambda: ready.case is not None and not ready.panel.images.busy)
+    assert ready.case.volume is not volume
+    assert "gray is in view" in ready.says

@@ -1,0 +1,209 @@
+"""Runs, single frames of them, two planes, and several labels."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import slicer
+from panels import Rig
+from salt_server import SALT, SaltServer, salt_server
+from SALTVesselsLib.scene import runs, volumes
+from SALTVesselsLib.workflow import segment
+
+pytest_plugins = ("scenes", "panels")
+
+FRAMES, ROWS, COLUMNS = 16, 144, 160
+# Two planes of 16 frames, with contrast medium that comes and goes.
+DRAW = """
+import sys
+from pathlib import Path
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, XRayAngiographicImageStorage, generate_uid
+from salt_monailabel.imaging import synthesize
+
+for seed, name in ((20, "plane_a"), (22, "plane_b")):
+    image, mask, *_ = synthesize(seed, 160, "angiogram")
+    arrival = np.exp(-(((np.arange(16) - 9) / 4.0) ** 2))[:, None, None]
+    frames = (3000 - 1600 * arrival * mask[None, :144]).astype(np.uint16)
+    frames += np.random.default_rng(seed).integers(0, 40, frames.shape).astype(np.uint16)
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = XRayAngiographicImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
+    data.is_little_endian, data.is_implicit_VR = True, False
+    data.Modality, data.StudyInstanceUID, data.SeriesInstanceUID = "XA", generate_uid(), generate_uid()
+    data.NumberOfFrames, data.Rows, data.Columns = frames.shape
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.FrameTime, data.ImagerPixelSpacing = "66.7", ["0.3", "0.3"]
+    data.PixelData = frames.tobytes()
+    data["PixelData"].VR = "OW"
+    data.save_as(Path(sys.argv[1]) / f"{name}.dcm", write_like_original=False)
+    np.save(Path(sys.argv[2]) / f"{name}.npy", mask[:144] > 0)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs are short."""
+    monkeypatch.setattr(segment, "PULSE", 0.05)
+
+
+@pytest.fixture(scope="module")
+def angiography(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SaltServer]:
+    """Return a server with two planes of a run, which knows arteries and veins."""
+    if not SALT.exists():
+        pytest.skip(f"there is no server to test against: {SALT} does not exist; set SALT to the `salt` command")
+    folder = tmp_path_factory.mktemp("angiography")
+    with salt_server(folder, "labels=artery,vein") as running:
+        subprocess.run([SALT.parent / "python", "-c", DRAW, running.images, folder], check=True)
+        yield running
+
+
+@pytest.fixture
+def opened(rig: Rig, angiography: SaltServer) -> Rig:
+    """Return a panel with one plane in view."""
+    rig.connect(angiography.address)
+    rig.until(lambda: rig.panel.server.usable)
+
+    def there() -> bool:
+        if not any(image.id == "plane_b" for image in rig.panel.images.listed):
+            rig.panel.images.refresh()
+        return any(image.id == "plane_b" for image in rig.panel.images.listed)
+
+    rig.until(there)
+    rig.open(angiography.address, "plane_a")
+    return rig
+
+
+def test_a_run_is_opened_frame_by_frame_and_outlined_as_a_whole(opened: Rig, angiography: SaltServer) -> None:
+    assert opened.case.shape == (FRAMES, ROWS, COLUMNS)
+    assert opened.ui.runOptions.visible
+    assert slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
+    opened.ui.framesBox.currentIndex = 1
+    seen: list[tuple[int, int]] = []
+    opened.panel.context.on_change(lambda: seen.append((opened.ui.progressBar.value, opened.ui.progressBar.maximum)))
+    opened.ui.segmentButton.click()
+    opened.until(lambda: not opened.panel.segment.running)
+    truth = np.load(angiography.truth / "plane_a.npy")
+    found = opened.mask("artery") | opened.mask("vein")
+    assert [bool(frame.any()) for frame in found][8:11] == [True] * 3
+    assert (found[9] & truth).sum() > 0.3 * truth.sum()
+    assert any(maximum == FRAMES and value > 0 for value, maximum in seen), "its progress was not shown"
+    assert opened.ui.progressBar.value == 0
+
+    # Each frame has its own, and the one that is shown is that of the segmentation node.
+    for frame in (4, 9):
+        runs.go_to(opened.case.volume, frame)
+        node, segment = opened.case.outlines.node, opened.case.outlines.segment_id("artery")
+        shown = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, opened.case.volume)[0] > 0
+        assert np.array_equal(shown, opened.mask("artery")[frame])
+    assert opened.case.outlines.node.GetDisplayNode().GetVisibility3D() == 0
+
+
+def test_one_frame_alone_is_outlined_and_corrected(opened: Rig) -> None:
+    runs.go_to(opened.case.volume, 9)
+    opened.choose("framesBox", "This frame")
+    opened.ui.segmentButton.click()
+    opened.until(lambda: not opened.panel.segment.running)
+    outlined = opened.mask("artery")
+    assert outlined[9].any()
+    assert not outlined[[*range(9), *range(10, FRAMES)]].any()
+    opened.ui.addTool.click()
+    opened.press(30, 40)
+    opened.idle()
+    corrected = opened.mask("artery")
+    assert not np.array_equal(corrected[9], outlined[9])
+    assert not corrected[[*range(9), *range(10, FRAMES)]].any()
+    assert opened.points() == (1, 0)
+
+    # On another frame there is nothing to take back, and no click.
+    runs.go_to(opened.case.volume, 3)
+    opened.until(lambda: opened.points() == (0, 0))
+    assert not opened.ui.undoButton.enabled
+    runs.go_to(opened.case.volume, 9)
+    opened.until(lambda: opened.points() == (1, 0))
+    opened.ui.undoButton.click()
+    assert np.array_equal(opened.mask("artery"), outlined)
+
+
+def test_the_darkest_over_time_is_one_outline_for_all_frames(opened: Rig) -> None:
+    opened.choose("projectionBox", "Darkest over time")
+    opened.ui.segmentButton.click()
+    opened.until(lambda: not opened.panel.segment.running)
+    found = opened.mask("artery")
+    assert found[0].any()
+    assert (found == found[0]).all()
+    assert opened.panel.parameters.projection == "minimum"
+
+
+def test_a_long_run_can_be_stopped(opened: Rig) -> None:
+    opened.ui.framesBox.currentIndex = 1
+    # Nobody has looked at these frames yet, so that each takes its time.
+    opened.ui.subtractBox.click()
+    opened.ui.segmentButton.click()
+    assert opened.ui.cancelButton.enabled
+    opened.until(lambda: opened.panel.segment.done > 0)
+    opened.ui.cancelButton.click()
+    opened.until(lambda: not opened.panel.segment.running)
+    assert "Stopped" in opened.says
+    outlined = opened.mask("artery").any(axis=(1, 2)) | opened.mask("vein").any(axis=(1, 2))
+    assert 0 < outlined.sum() < FRAMES
+    assert not opened.ui.cancelButton.enabled
+
+
+def test_a_run_that_is_stopped_at_once_stops_all_the_same(opened: Rig) -> None:
+    opened.ui.framesBox.currentIndex = 1
+    opened.ui.segmentButton.click()
+    opened.ui.cancelButton.click()
+    opened.until(lambda: not opened.panel.segment.running)
+    assert not opened.ui.cancelButton.enabled
+    assert opened.ui.segmentButton.enabled
+
+
+def test_one_label_is_corrected_and_the_other_stays(opened: Rig) -> None:
+    assert opened.ui.labelBox.visible
+    runs.go_to(opened.case.volume, 9)
+    opened.ui.segmentButton.click()
+    opened.until(lambda: not opened.panel.segment.running)
+    artery = opened.mask("artery")
+    opened.choose("labelBox", "vein")
+    opened.ui.paintTool.click()
+    touched = opened.brush.stroke((20, 20), (24, 22))
+    assert opened.mask("vein")[9][touched].all()
+    assert np.array_equal(opened.mask("artery"), artery)
+    opened.ui.addTool.click()
+    opened.press(100, 100)
+    opened.idle()
+    assert opened.mask("vein")[9][touched].all()
+    assert np.array_equal(opened.mask("artery"), artery)
+
+
+def test_the_planes_of_a_run_lie_side_by_side_and_keep_apart(opened: Rig, angiography: SaltServer) -> None:
+    first = opened.case
+    opened.ui.planesBox.click()
+    opened.open(angiography.address, "plane_b")
+    second = opened.case
+    backgrounds = {
+        name: slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceCompositeNode").GetBackgroundVolumeID()
+        for name in ("Red", "Yellow")
+    }
+    assert backgrounds == {"Red": first.volume.GetID(), "Yellow": second.volume.GetID()}
+    runs.go_to(second.volume, 9)
+    opened.ui.addTool.click()
+    # A click on the first plane is about the first.
+    opened.panel.tools.click(first.volume, volumes.point(first.volume, (30, 40, 0)))
+    opened.idle()
+    assert opened.case is first
+    assert first.outlines.mask("artery")[0].any()
+    assert not second.outlines.mask("artery").any()
+    opened.panel.tools.click(second.volume, volumes.point(second.volume, (50, 60, 0)))
+    opened.idle()
+    assert opened.case is second
+    assert second.outlines.mask("artery")[9].any()
+    assert not second.outlines.mask("artery")[0].any()

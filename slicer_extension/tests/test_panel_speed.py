@@ -1,0 +1,127 @@
+"""The panel never keeps the application waiting, and a slow server never makes it wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from panels import Rig
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QApplication
+from salt_server import SaltServer
+
+pytest_plugins = ("scenes", "panels")
+
+# Seconds: of each reply, and for which the application may be held.
+REPLY, HELD = 2.0, 0.050
+
+
+@dataclass
+class Clock:
+    """The longest time between two looks of a timer at 5 ms, in seconds, and what was done then."""
+
+    longest: float = 0.0
+    during: str = ""
+    now: str = ""
+
+
+@contextmanager
+def clock() -> Iterator[Clock]:
+    """Watch how long the application's thread is held; what others take of a busy computer does not count."""
+    seen, last = Clock(), [time.perf_counter(), _waited()]
+
+    def look() -> None:
+        now, waited = time.perf_counter(), _waited()
+        held = now - last[0] - (waited - last[1])
+        if held > seen.longest:
+            seen.longest, seen.during = held, seen.now
+        last[:] = now, waited
+
+    timer = QTimer()
+    timer.setTimerType(Qt.TimerType.PreciseTimer)
+    timer.timeout.connect(look)
+    timer.start(5)
+    try:
+        yield seen
+    finally:
+        timer.stop()
+
+
+def _waited() -> float:
+    """Return the seconds for which this thread was ready and others ran."""
+    schedule = Path("/proc/thread-self/schedstat")
+    return int(schedule.read_text().split()[1]) * 1e-9 if schedule.exists() else 0.0
+
+
+def test_nothing_holds_the_application_while_a_slow_server_answers(
+    rig: Rig, server: SaltServer, slow_proxy: Callable[[str, float], AbstractContextManager[str]]
+) -> None:
+    panel, ui = rig.panel, rig.ui
+    with slow_proxy(server.address, REPLY) as address, clock() as seen:
+
+        def act(name: str, do: Callable[[], object], until: Callable[[], object]) -> None:
+            seen.now = name
+            begun = time.perf_counter()
+            do()
+            rig.until(until)
+            assert time.perf_counter() - begun > REPLY, f"{name} did not wait for the server"
+
+        act("connect", lambda: rig.connect(address), lambda: panel.server.usable and panel.images.listed)
+        rig.choose("strategyBox", "By name")
+        act("next", ui.nextButton.click, lambda: rig.case and not panel.images.busy)
+        act("segment", ui.segmentButton.click, lambda: not panel.segment.running)
+        ui.addTool.click()
+        act("click", lambda: rig.press(90, 80), lambda: not panel.correct.busy)
+        act("another click", lambda: rig.press(40, 60, shift=True), lambda: not panel.correct.busy)
+        ui.boxTool.click()
+        act("box", lambda: rig.drag((60, 60), (120, 110)), lambda: not panel.correct.busy)
+        ui.eraseTool.click()
+        seen.now = "erase"
+        rig.brush.stroke((90, 80), (92, 81))
+        ui.previousBox.click()
+        act("density", ui.densityButton.click, lambda: panel.measure.words)
+        act("submit", ui.submitButton.click, lambda: "submitted" in ui.messageLabel.text)
+        act("versions", panel.teach.roll_back, lambda: ui.messageLabel.text.count("version"))
+    assert seen.longest < HELD, f"{1000 * seen.longest:.0f} ms during '{seen.during}'"
+
+
+def test_thirty_quick_clicks_give_one_right_outline(
+    rig: Rig, server: SaltServer, slow_proxy: Callable[[str, float], AbstractContextManager[str]]
+) -> None:
+    rng = np.random.default_rng(3)
+    clicks = [
+        (int(i), int(j), bool(shift))
+        for i, j, shift in zip(*rng.integers((5, 5, 0), (187, 155, 2), (30, 3)).T, strict=True)
+    ]
+    rig.open(server.address, "fundus_3")
+    rig.ui.segmentButton.click()
+    rig.until(lambda: not rig.panel.segment.running)
+    outlined = rig.mask()
+    rig.ui.addTool.click()
+    answered: list[np.ndarray] = []
+    rig.case.outlines.on_change(lambda _: answered.append(rig.mask()))
+    with slow_proxy(server.address, 0.3) as address:
+        rig.connect(address)
+        rig.until(lambda: rig.panel.server.usable)
+        for i, j, shift in clicks:
+            rig.press(i, j, shift)
+            QApplication.processEvents()
+        assert np.array_equal(rig.mask(), outlined), "an answer came before the last click"
+        rig.idle()
+    quick = rig.mask()
+    assert rig.points() == (sum(not shift for *_, shift in clicks), sum(shift for *_, shift in clicks))
+
+    # The same clicks, sent as one request by hand, are answered alike.
+    rig.ui.undoButton.click()
+    assert np.array_equal(rig.mask(), outlined)
+    rig.connect(server.address)
+    rig.until(lambda: rig.panel.server.usable)
+    for i, j, shift in clicks:
+        rig.press(i, j, shift)
+    rig.idle()
+    assert np.array_equal(rig.mask(), quick)
+    assert quick[0][tuple(np.array([(j, i) for i, j, shift in clicks if not shift]).T)].mean() > 0.5
