@@ -26,8 +26,8 @@ def thrifty(magnify: float, shape: tuple[int, int], size: int, overlap: int) -> 
     size, overlap : int
         As for `Tiling.cover`.
     """
-    fewer = (count - 1 for count in (_count(round(length * magnify), size, overlap) for length in shape))
-    filled = ((size + (count - 1) * (size - overlap)) / length for count, length in zip(fewer, shape, strict=True))
+    counts = ((_count(round(length * magnify), size, overlap), length) for length in shape)
+    filled = ((size + (count - 2) * (size - overlap)) / length for count, length in counts if count > 1)
     return max((fits for fits in filled if max(1.0, THRIFT * magnify) <= fits < magnify), default=magnify)
 
 

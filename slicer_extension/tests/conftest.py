@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import time
@@ -20,11 +19,6 @@ from faulty_server import Faulty, faulty_server, slowed
 from salt_server import SALT, SaltServer, salt_server
 from SALTVesselsLib.answers import Problem
 from SALTVesselsLib.transport import Ticket, Transport
-
-if sys.version_info < (3, 12):
-    # PySide6 6.12 takes a reference to None with each call that returns nothing; Python 3.12's None has no end of them,
-    # that of earlier ones is destroyed after a while, and the process with it.
-    ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
 @dataclass(frozen=True)

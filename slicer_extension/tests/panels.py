@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -142,12 +142,12 @@ class Rig:
 
     def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         """Let the application run until the condition holds."""
-        end = time.monotonic() + seconds
+        end = monotonic() + seconds
         while not condition():
             self.check()
-            assert time.monotonic() < end, f"nothing came of it in {seconds} s; the panel says: {self.says}"
+            assert monotonic() < end, f"nothing came of it in {seconds} s; the panel says: {self.says}"
             QApplication.processEvents()
-            time.sleep(0.002)
+            sleep(0.002)
 
     def idle(self) -> None:
         """Let the application run until no correction is on its way."""

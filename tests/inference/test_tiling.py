@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from salt_monailabel.inference import Tiling
@@ -112,6 +112,7 @@ def test_a_place_at_the_border_of_a_tile_is_left_to_its_neighbour() -> None:
     assert [tiling.seen_by(x, 32) for x in (30, 50, 56, 62, 80)] == [[0], [0], [0, 1], [1], [1]]
 
 
+@example(1.125, (8, 8), 16, 8)
 @settings(deadline=None)
 @given(st.floats(1, 3), st.tuples(st.integers(8, 90), st.integers(8, 90)), st.integers(16, 32), st.integers(0, 8))
 def test_a_little_less_magnification_is_taken_only_for_fewer_tiles(
