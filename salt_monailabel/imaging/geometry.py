@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -79,6 +79,14 @@ class Geometry:
         direction = np.reshape(self.direction, (self.dimension,) * 2)[:3, axes]
         spacing = tuple(self.spacing[axis] for axis in axes)
         return Geometry(size, spacing, self.origin[:3], tuple(direction.ravel().tolist()))
+
+    def at(self, frame: int) -> Geometry:
+        """Return that of one of the frames; in three dimensions, where there are more than two."""
+        if self.dimension == 2:
+            return self
+        space = self.in_space()
+        step = np.reshape(space.direction, (3, 3))[:, 2] * space.spacing[2]
+        return replace(space, size=(*space.size[:2], 1), origin=tuple((space.origin + frame * step).tolist()))
 
     def image(self, pixels: np.ndarray) -> sitk.Image:
         """Return an image of gray pixels (frames, rows, columns) that lies there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 import numpy as np
@@ -76,3 +76,9 @@ class Study:
     def frames(self) -> Iterator[np.ndarray]:
         """Yield all frames as a radiologist sees them."""
         return (self.frame(index) for index in range(len(self.pixels)))
+
+    def only(self, index: int) -> Study:
+        """Return one frame as a study of its own, with the values as they are shown."""
+        acquisition = replace(self.acquisition, times=(), mask=None)
+        pixels, geometry = self.frame(index)[None], self.geometry.at(index)
+        return Study(pixels, geometry, self.name, acquisition)

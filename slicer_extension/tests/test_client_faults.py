@@ -22,7 +22,7 @@ from SALTVesselsLib.pixels import Picture, mask_to_nrrd, to_nrrd
 
 SHAPE = (1, 4, 5)
 INFO = {"name": "SALT", "labels": ["vessel"], "models": {"salt": {}, "salt_edit": {}}, "strategies": {}, "adapter": "1"}
-EDIT = EditRequest("vessel", np.zeros(SHAPE, np.uint8), foreground=((1, 2, 0),))
+EDIT = EditRequest("vessel", mask_to_nrrd(np.zeros(SHAPE, np.uint8)), foreground=((1, 2, 0),))
 
 
 def outline(mask: np.ndarray, **changes: object) -> Act:

@@ -15,7 +15,7 @@ from salt_server import SHAPES, SaltServer
 from SALTVesselsLib.answers import EditRequest, Problem, RunView
 from SALTVesselsLib.client import Client
 from SALTVesselsLib.jobs import Latest
-from SALTVesselsLib.pixels import Picture
+from SALTVesselsLib.pixels import Picture, mask_to_nrrd
 
 
 @pytest.fixture
@@ -56,14 +56,14 @@ def test_from_the_first_image_to_a_version_and_back(server: SaltServer, qt_carri
     k, j, i = np.argwhere(drawn & (first.mask == 0))[0].tolist()
     painted = first.mask.copy()
     painted[0, :20, :20], painted[0, -20:, -20:] = 2, 3
-    edit = EditRequest("vessel", painted, foreground=((i, j, k),))
+    edit = EditRequest("vessel", mask_to_nrrd(painted), foreground=((i, j, k),))
     corrected = carrier.answer(client.correct, image, edit, shape=shape)
     assert corrected.labels == {"vessel": 1}
     assert corrected.mask[0, :20, :20].all()
     assert not corrected.mask[0, -20:, -20:].any()
 
     assert carrier.answer(client.fetch_label, image, shape=shape) is None
-    carrier.answer(client.submit, image, drawn, {"vessel": 1}, params={"seconds_taken": 40})
+    carrier.answer(client.submit, image, mask_to_nrrd(drawn), {"vessel": 1}, params={"seconds_taken": 40})
     assert states(carrier, client)[image] == (True, False, False)
     assert (carrier.answer(client.fetch_label, image, shape=shape) == drawn).all()
     assert carrier.answer(client.next_image, "first") != image
@@ -111,7 +111,7 @@ def test_a_view_of_a_run_is_segmented_and_a_frame_is_carried(requests_carrier: C
     least = RunView(projection="minimum")
     projected = requests_carrier.answer(client.segment, "run", shape=shape, view=least).mask
     assert (projected == projected[:1]).all()
-    edit = EditRequest("vessel", outline.mask, carry=(8, 11), key_frames=(10,))
+    edit = EditRequest("vessel", mask_to_nrrd(outline.mask), carry=(8, 11), key_frames=(10,))
     carried = requests_carrier.answer(client.correct, "run", edit, shape=shape)
     assert np.flatnonzero(carried.mask.any(axis=(1, 2))).tolist() == [8, 9, 10, 11]
     assert (carried.mask[10] == outline.mask[10]).all()
@@ -160,7 +160,7 @@ def test_a_bridge_closes_a_gap(requests_carrier: Carrier, client: Client) -> Non
     gap[0, :, left + 1 : right] = 0
     ends = ((left, int(rows[0][0]), 0), (right, int(rows[1][0]), 0))
     closed = requests_carrier.answer(
-        client.correct, "gray", EditRequest("vessel", gap, bridge=ends), shape=SHAPES["gray"]
+        client.correct, "gray", EditRequest("vessel", mask_to_nrrd(gap), bridge=ends), shape=SHAPES["gray"]
     ).mask
     assert closed[0, :, left:right].any(axis=0).all()
     assert not (closed < gap).any()
@@ -182,7 +182,7 @@ def test_an_image_is_sent_and_asked_about(
     # The other tests are about the drawn ones.
     label = np.zeros((2, 60, 70), np.uint8)
     label[:, 20:25] = 1
-    requests_carrier.answer(client.submit, name, label, {"vessel": 1})
+    requests_carrier.answer(client.submit, name, mask_to_nrrd(label), {"vessel": 1})
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_an_image_is_sent_and_asked_about(
         (lambda c: (c.next_image, "fastest"), "There is no strategy 'fastest'; this server has random, first,"),
         (lambda c: (c.job, "none"), "There is no job 'none'"),
         (lambda c: (c.promote, "9999"), "9999"),
-        (lambda c: (c.submit, "gray", np.zeros((1, 3, 3), np.uint8), {"vessel": 1}), "1 x 3 x 3"),
+        (lambda c: (c.submit, "gray", mask_to_nrrd(np.zeros((1, 3, 3))), {"vessel": 1}), "1 x 3 x 3"),
         (lambda c: (c.train, {"seconds": -1}), "Seconds must be above zero"),
     ],
 )

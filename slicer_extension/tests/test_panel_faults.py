@@ -165,6 +165,10 @@ def test_a_saved_scene_brings_back_the_panel_and_what_was_not_sent(
 ) -> None:
     ready.press(20, 30)
     ready.idle()
+    ready.ui.paintTool.click()
+    painted = ready.brush.stroke((150, 5), (160, 8)) & ~ready.case.corrections("vessel", 0).previous
+    ready.ui.eraseTool.click()
+    erased = ready.brush.stroke(ready.inside(ready.mask())) & ready.case.corrections("vessel", 0).previous
     outlined = ready.mask()
     ready.choose("strategyBox", "By name")
     ready.line.down = True
@@ -184,6 +188,11 @@ def test_a_saved_scene_brings_back_the_panel_and_what_was_not_sent(
         assert again.case.image == "gray"
         assert np.array_equal(again.mask(), outlined)
         assert again.ui.strategyBox.currentText == "By name"
+        again.ui.segmentButton.click()
+        again.until(lambda: not again.panel.segment.running)
+        assert again.mask()[0][painted].all(), "what was painted before is overwritten"
+        assert not again.mask()[0][erased].any(), "what was erased before comes back"
+        again.ui.undoButton.click()
         again.until(lambda: not again.panel.teach.waiting)
         stored = again.read(server.images / "labels" / "final" / "gray.nrrd")
         assert np.array_equal(stored.reshape(SHAPES["gray"]) > 0, outlined)

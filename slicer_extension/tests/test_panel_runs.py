@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import slicer
-from panels import Rig
+from drawn_runs import draw_run
+from panels import Rig, iou
 from salt_server import SALT, SaltServer, salt_server
 from SALTVesselsLib.scene import runs, volumes
 from SALTVesselsLib.workflow import segment
@@ -16,36 +16,6 @@ from SALTVesselsLib.workflow import segment
 pytest_plugins = ("scenes", "panels")
 
 FRAMES, ROWS, COLUMNS = 16, 144, 160
-# Two planes of 16 frames, with contrast medium that comes and goes.
-DRAW = """
-import sys
-from pathlib import Path
-import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, XRayAngiographicImageStorage, generate_uid
-from salt_monailabel.imaging import synthesize
-
-for seed, name in ((20, "plane_a"), (22, "plane_b")):
-    image, mask, *_ = synthesize(seed, 160, "angiogram")
-    arrival = np.exp(-(((np.arange(16) - 9) / 4.0) ** 2))[:, None, None]
-    frames = (3000 - 1600 * arrival * mask[None, :144]).astype(np.uint16)
-    frames += np.random.default_rng(seed).integers(0, 40, frames.shape).astype(np.uint16)
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = XRayAngiographicImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
-    data.is_little_endian, data.is_implicit_VR = True, False
-    data.Modality, data.StudyInstanceUID, data.SeriesInstanceUID = "XA", generate_uid(), generate_uid()
-    data.NumberOfFrames, data.Rows, data.Columns = frames.shape
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.FrameTime, data.ImagerPixelSpacing = "66.7", ["0.3", "0.3"]
-    data.PixelData = frames.tobytes()
-    data["PixelData"].VR = "OW"
-    data.save_as(Path(sys.argv[1]) / f"{name}.dcm", write_like_original=False)
-    np.save(Path(sys.argv[2]) / f"{name}.npy", mask[:144] > 0)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +31,8 @@ def angiography(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SaltServer
         pytest.skip(f"there is no server to test against: {SALT} does not exist; set SALT to the `salt` command")
     folder = tmp_path_factory.mktemp("angiography")
     with salt_server(folder, "labels=artery,vein") as running:
-        subprocess.run([SALT.parent / "python", "-c", DRAW, running.images, folder], check=True)
+        for seed, name in ((20, "plane_a"), (22, "plane_b")):
+            draw_run(running, name, seed, FRAMES, ROWS, COLUMNS)
         yield running
 
 
@@ -182,6 +153,36 @@ def test_one_label_is_corrected_and_the_other_stays(opened: Rig) -> None:
     opened.idle()
     assert opened.mask("vein")[9][touched].all()
     assert np.array_equal(opened.mask("artery"), artery)
+
+
+def test_all_frames_follow_those_that_were_corrected(opened: Rig) -> None:
+    opened.choose("framesBox", "Follow corrected")
+    opened.ui.segmentButton.click()
+    assert "outline this frame" in opened.says
+    assert not opened.panel.segment.running
+    opened.ui.paintTool.click()
+    runs.go_to(opened.case.volume, 4)
+    begun = opened.brush.stroke((20, 20), (60, 24))
+    runs.go_to(opened.case.volume, 9)
+    vessel = opened.brush.stroke(*((i, 70 + i // 8) for i in range(20, 120)))
+    seen: list[int] = []
+    opened.panel.context.on_change(lambda: seen.append(opened.ui.progressBar.value))
+    opened.ui.segmentButton.click()
+    opened.until(lambda: not opened.panel.segment.running)
+    found = opened.mask("artery")
+    assert np.array_equal(found[4], begun)
+    assert np.array_equal(found[9], vessel)
+    assert found[[3, 5, 8, 10]].any(axis=(1, 2)).all()
+    assert iou(found[10], vessel) > iou(found[10], begun)
+    assert max(seen) > 0, "its progress was not shown"
+    assert not opened.mask("vein").any()
+    # Each frame that followed can be taken back; those that were corrected keep their own way back.
+    runs.go_to(opened.case.volume, 10)
+    opened.ui.undoButton.click()
+    assert not opened.mask("artery")[10].any()
+    runs.go_to(opened.case.volume, 9)
+    opened.ui.undoButton.click()
+    assert not opened.mask("artery")[9].any()
 
 
 def test_the_planes_of_a_run_lie_side_by_side_and_keep_apart(opened: Rig, angiography: SaltServer) -> None:

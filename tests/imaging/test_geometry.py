@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salt_monailabel.imaging import read_mask, read_study, write_mask
+from salt_monailabel.imaging import Study, read_mask, read_study, write_mask
+from salt_monailabel.imaging.geometry import Geometry
 
 from .stored import FLAT, HOLDS_GEOMETRY, geometry, noise, placed, stored_image
 
@@ -121,6 +122,29 @@ def test_an_image_and_time_is_a_run_and_its_mask_coincides_with_it(
     write_mask(frames % 3, study, tmp_path / f"mask{extension}")
     assert np.array_equal(read_mask(tmp_path / f"mask{extension}", study), frames % 3)
     assert geometry(sitk.ReadImage(str(tmp_path / f"mask{extension}"))) == geometry(sitk.ReadImage(str(path)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(shapes, spacings, origins, oblique(), st.data())
+def test_a_frame_alone_lies_where_it_lies_in_the_whole(
+    shape: tuple[int, ...], spacing: tuple[float, ...], origin: tuple[float, ...], turn: np.ndarray, data: st.DataObject
+) -> None:
+    image = placed(noise(*shape), spacing, origin, turn)
+    study = Study(noise(*shape).reshape(-1, *shape[-2:], 1), Geometry.of(image), "whole.nrrd")
+    frame = data.draw(st.integers(0, study.shape[0] - 1))
+    alone = study.only(frame)
+    assert np.array_equal(alone.frame(0), study.frame(frame))
+    mask, last = alone.geometry.image(alone.pixels), [side - 1 for side in shape[::-1][:2]]
+    for pixel in ((0, 0), tuple(last)):
+        there = image.TransformIndexToPhysicalPoint((*pixel, frame)[: len(shape)])
+        assert mask.TransformIndexToPhysicalPoint((*pixel, 0)[: len(shape)]) == pytest.approx(there, abs=1e-6)
+
+
+def test_a_frame_of_an_image_and_time_is_an_image() -> None:
+    image = placed(noise(5, 7, 9, 1), (0.25, 0.5, 2, 0.125), (-12.5, 80.25, 3, 0), np.eye(4))
+    study = Study(noise(5, 7, 9)[..., None], Geometry.of(image), "run.nrrd")
+    alone = study.only(3)
+    assert (alone.shape, alone.geometry.shape, alone.geometry.dimension) == ((1, 7, 9), (1, 7, 9), 3)
 
 
 @pytest.mark.parametrize("extension", HOLDS_GEOMETRY)

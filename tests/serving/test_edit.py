@@ -123,6 +123,30 @@ def test_on_a_run_a_bridge_is_built_on_its_frame_alone(viewer: Viewer, run: Uplo
     assert not np.array_equal(carried[3], masks[3])
 
 
+def test_a_frame_alone_is_corrected_as_in_the_run(viewer: Viewer, run: Upload) -> None:
+    masks = np.stack([with_strokes(VESSELS.astype(np.uint8))] * 4)
+    asked: dict[str, Any] = {"label_name": "vessel", "strokes": True}
+    whole = viewer.segment("salt_edit", run, nrrd(masks), foreground=[[120, 20, 2]], **asked)
+    alone = viewer.segment("salt_edit", run, one_slice(masks[2]), foreground=[[120, 20, 0]], only_frame=2, **asked)
+    assert np.array_equal(alone.labels, whole.labels[2])
+    assert alone.image.GetSize() == (COLUMNS, ROWS, 1)
+    assert alone.image.GetOrigin() == whole.image.TransformIndexToPhysicalPoint((0, 0, 2))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"only_frame": 4}, "frames 0 to 3"),
+        ({"only_frame": "all"}, "number from 0"),
+        ({"only_frame": 1, "result_extension": ".dcm"}, "leave 'only_frame' out"),
+        ({"only_frame": 1, "foreground": [[5, 5, 1]]}, "outside"),
+    ],
+)
+def test_a_frame_alone_that_cannot_be_is_refused(viewer: Viewer, run: Upload, asked: dict[str, Any], said: str) -> None:
+    reply = viewer.infer("salt_edit", run, **asked)
+    assert (reply.status_code, said in reply.json()["detail"]) == (400, True), reply.text
+
+
 def test_without_a_mask_a_bridge_is_built_in_what_the_model_draws(viewer: Viewer, automatic: np.ndarray) -> None:
     i, j = 5, 5
     closed = viewer.segment("salt_edit", "one", bridge=[[i, j, 0], [COLUMNS - 6, ROWS - 6, 0]]).labels

@@ -73,6 +73,13 @@ def test_between_two_places_the_diameters_are_those_of_salt_measure(viewer: View
     assert [row["frame"] for row in answer["measurements"]] == [1, 2]
 
 
+def test_a_frame_alone_is_measured_as_in_the_run(viewer: Viewer, masks: Upload) -> None:
+    whole = measured(viewer, masks, between=BETWEEN)
+    alone = measured(viewer, one_slice(MASK), between=[[*START, 0], [*END, 0]], only_frame=1)
+    assert alone["profile"] == whole["profile"]
+    assert alone["measurements"] == [{**whole["measurements"][0], "frame": 0}]
+
+
 def test_diameters_that_have_no_meaning_are_null(viewer: Viewer) -> None:
     crossing = np.zeros((3, SIDE, SIDE), np.uint8)
     crossing[0, 60:68, 10:150], crossing[0, 60:140, 70:76] = 1, 1

@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import HTTPException
 
 from salt_monailabel.imaging import ImageError, Study, read_mask
+from salt_monailabel.imaging.result import SEGMENTATION
 from salt_monailabel.imaging.run import PROJECTIONS, RunView
 
 from ..uploads import is_upload
@@ -24,6 +25,21 @@ class TwoPlaces(NamedTuple):
     frame: int
     start: tuple[float, float]
     end: tuple[float, float]
+
+
+def looked_at(request: Request, study: Study) -> Study:
+    """Return what a request is about: a study, or its frame `only_frame` as if that were all there is."""
+    if request.get("only_frame") is None:
+        return study
+    try:
+        frame = int(request["only_frame"])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError("'only_frame' is a number from 0") from error
+    if not 0 <= frame < study.shape[0]:
+        raise ImageError(f"{study.name} has the frames 0 to {study.shape[0] - 1}; got 'only_frame' {frame}")
+    if request.get("result_extension") == SEGMENTATION:
+        raise ImageError("a DICOM segmentation is of the whole run; leave 'only_frame' out")
+    return study.only(frame)
 
 
 def label_of(request: Request, labels: Sequence[str]) -> str:

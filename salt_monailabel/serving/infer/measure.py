@@ -11,7 +11,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 from salt_monailabel.measure import Measurements, profile
 
 from ..host import ModelHost
-from .asked import label_of, marked, two_places, uploaded_mask
+from .asked import label_of, looked_at, marked, two_places, uploaded_mask
 from .figures import curve, measure_frame, summary
 from .task import SaltTask
 
@@ -20,8 +20,9 @@ class SaltMeasure(SaltTask):
     """Measure a mask; no model is loaded, and the answer has no file.
 
     `label`, an uploaded mask, is measured; `label_name` names what it marks. With `between`, two places [[i, j, k],
-    [i, j, k]] on one frame, the answer has a `profile`: the diameters of the vessel from one to the other. A request
-    with a `job` that is stopped is answered with the frames that were done.
+    [i, j, k]] on one frame, the answer has a `profile`: the diameters of the vessel from one to the other. With
+    `only_frame`, mask and places are of that frame alone. A request with a `job` that is stopped is answered with the
+    frames that were done.
     """
 
     def __init__(self, host: ModelHost) -> None:
@@ -29,7 +30,7 @@ class SaltMeasure(SaltTask):
 
     def reply(self, request: dict[str, Any], path: str) -> tuple[None, dict[str, Any]]:
         """Measure."""
-        study, labels = self.host.studies.read(path), self.host.options.labels
+        study, labels = looked_at(request, self.host.studies.read(path)), self.host.options.labels
         label, drawn = label_of(request, labels), uploaded_mask(request, study)
         if drawn is None:
             raise HTTPException(400, "there is no mask to measure; send it as the file 'label'")

@@ -20,6 +20,7 @@ from ..errors import explained
 from ..host import ModelHost
 from ..jobs import Job
 from ..uploads import discarded_on_error
+from .asked import looked_at
 from .figures import measured
 
 
@@ -59,13 +60,13 @@ class SaltTask(InferTask):
 
 
 class DrawingTask(SaltTask):
-    """A task that is answered by a mask."""
+    """A task that is answered by a mask; with `only_frame`, it is asked about a frame as if that were all there is."""
 
     def reply(self, request: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
         """Draw a mask, write it as the request wants it, and measure it if that is asked for."""
         extension = str(request.get("result_extension") or ".nrrd")
         check_result(extension)
-        study = self.host.studies.read(path)
+        study = looked_at(request, self.host.studies.read(path))
         with self.host.jobs.running(request.get("job")) as job:
             mask, names, version = self.answer(request, study, job)
         with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:

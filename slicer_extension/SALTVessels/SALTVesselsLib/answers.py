@@ -107,22 +107,26 @@ class EditRequest:
     Attributes
     ----------
     label : str
-    mask : ndarray of uint8, (frames, rows, columns), optional
-        0 is not vessel, 1 vessel, 2 painted by hand (stays), 3 erased by hand (stays away).
+    mask : bytes, optional
+        The file of a mask, as `mask_to_nrrd` makes it: 0 is not vessel, 1 vessel, 2 painted by hand (stays), 3 erased
+        by hand (stays away).
     foreground, background : tuple of clicks
     box : (i0, i1, j0, j1, k0, k1), optional
     bridge : two clicks, optional
         A gap to be closed between them.
+    frame : int, optional
+        Of a run, the one that is corrected: mask, clicks and answer are of that alone, and k is 0.
     carry : (first, last), optional
         Frames to carry the masks of the key frames to; those are `key_frames`, or else the corrected ones.
     """
 
     label: str
-    mask: np.ndarray | None = None
+    mask: bytes | None = None
     foreground: tuple[Click, ...] = ()
     background: tuple[Click, ...] = ()
     box: tuple[int, int, int, int, int, int] | None = None
     bridge: tuple[Click, Click] | None = None
+    frame: int | None = None
     carry: tuple[int, int] | None = None
     key_frames: tuple[int, ...] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from . import multipart
 from .addresses import tidied
 from .answers import Nonsense, Problem
+from .steps import Later, in_pieces
 from .transport import Failure, Reply, Request, Ticket, Transport
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,18 @@ class Call:
     told: Mapping[str, Any] | None = None
 
 
+class _Asked:
+    """A request whose answer may still be read when the reply is here."""
+
+    ticket: Ticket
+    cancelled = False
+
+    def cancel(self) -> None:
+        """Give it up; see `Ticket.cancel`."""
+        self.cancelled = True
+        self.ticket.cancel()
+
+
 class Caller:
     """Sends requests to one server.
 
@@ -58,22 +71,31 @@ class Caller:
     address : str
         As somebody typed it; it is tidied.
     token : str
+    later : callable
+        Long answers are read in pieces, each called by this; by default at once.
     """
 
-    def __init__(self, transport: Transport, address: str, token: str = "") -> None:
+    def __init__(
+        self, transport: Transport, address: str, token: str = "", later: Later = lambda seconds, do: do()
+    ) -> None:
         self.transport = transport
+        self._later = later
         self.address = tidied(address)
         self._token = token.strip()
 
     def ask(
         self,
         call: Call,
-        read: Callable[[Reply], T],
+        read: Callable[[Reply], T | Generator[None, None, T]],
         done: Callable[[T], None],
         failed: Failed,
         also: Collection[int] = (),
     ) -> Ticket:
-        """Send a request; `read` makes an answer of the reply to a success, or of one with a status in `also`."""
+        """Send a request; `read` makes an answer of the reply to a success, or of one with a status in `also`.
+
+        It may do so in steps.
+        """
+        asked = _Asked()
 
         def hear(reply: Reply | Failure) -> None:
             if not isinstance(reply, Reply) or not (is_success(reply) or reply.status in also):
@@ -84,9 +106,19 @@ class Caller:
             except UNREADABLE as error:
                 failed(self.nonsense(error))
             else:
+                if isinstance(answer, Generator):
+                    in_pieces(_guarded(answer), self._later, heard, lambda: not asked.cancelled)
+                else:
+                    done(answer)
+
+        def heard(answer: T | Exception) -> None:
+            if isinstance(answer, Exception):
+                failed(self.nonsense(answer))
+            else:
                 done(answer)
 
-        return self.transport.send(self.request(call), hear)
+        asked.ticket = self.transport.send(self.request(call), hear)
+        return asked
 
     def request(self, call: Call) -> Request:
         """Return what is sent."""
@@ -130,6 +162,14 @@ class Caller:
             f"The answer of {self.address} cannot be used{why}. Check that this is the address of a SALT server, and "
             "that the server and this module are of the same version.",
         )
+
+
+def _guarded(steps: Generator[None, None, T]) -> Generator[None, None, T | Exception]:
+    """Return what comes of the steps, or why nothing does."""
+    try:
+        return (yield from steps)
+    except UNREADABLE as error:
+        return error
 
 
 _FAULTS = {

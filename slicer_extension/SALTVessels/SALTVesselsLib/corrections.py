@@ -63,6 +63,11 @@ class Corrections:
         return bool(self._future)
 
     @property
+    def by_hand(self) -> bool:
+        """Whether something was drawn, or clicks led to what there is."""
+        return bool(self.foreground or self.background or self.painted.any() or self.erased.any())
+
+    @property
     def previous(self) -> np.ndarray | None:
         """The mask before the last correction, bool, (rows, columns); None if there was none."""
         return self._unpacked(self._past[-1].mask) if self._past else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import numpy as np
 
 from .answers import Listing, Nonsense, ServerInfo
 from .calls import INFO, TRANSFER, Call, Caller, Failed, quoted, told
-from .pixels import Picture, from_nrrd, mask_from_nrrd, mask_to_nrrd, to_nrrd
+from .pixels import Picture, from_nrrd, mask_from_nrrd_by_steps, to_nrrd
 from .transport import Reply, Ticket
 
 Shape = tuple[int, int, int]
@@ -56,8 +56,8 @@ class ImagesClient(Caller):
     ) -> Ticket:
         """Fetch the label of an image of that shape (frames, rows, columns); None if it has none."""
 
-        def read(reply: Reply) -> np.ndarray | None:
-            return None if reply.status == 404 else checked_mask(reply.body, shape)
+        def read(reply: Reply) -> Generator[None, None, np.ndarray | None]:
+            return None if reply.status == 404 else (yield from checked_mask(reply.body, shape))
 
         call = Call("GET", "/datastore/label", TRANSFER, {"label": image, "tag": tag})
         return self.ask(call, read, done, failed, also=(404,))
@@ -71,7 +71,7 @@ class ImagesClient(Caller):
     def submit(
         self,
         image: str,
-        mask: np.ndarray,
+        label: bytes,
         labels: Mapping[str, int],
         done: Callable[[None], None],
         failed: Failed,
@@ -83,7 +83,8 @@ class ImagesClient(Caller):
         Parameters
         ----------
         image : str
-        mask : ndarray of uint8, (frames, rows, columns)
+        label : bytes
+            The file of its mask.
         labels : mapping of str to int
             Which value of the mask is which label.
         done, failed : callable
@@ -92,14 +93,14 @@ class ImagesClient(Caller):
         """
         names = [{"name": name, "idx": value} for name, value in labels.items()]
         known = json.dumps({**(params or {}), "label_info": names})
-        form = {"params": known, "label": ("label.nrrd", mask_to_nrrd(mask))}
+        form = {"params": known, "label": ("label.nrrd", label)}
         call = Call("PUT", "/datastore/label", TRANSFER, {"image": image, "tag": FINAL}, form)
         return self.ask(call, lambda reply: None, done, failed)
 
 
-def checked_mask(file: bytes, shape: Shape) -> np.ndarray:
-    """Return the mask in a file; raises `Nonsense` if it has another shape."""
-    mask = mask_from_nrrd(file)
+def checked_mask(file: bytes, shape: Shape) -> Generator[None, None, np.ndarray]:
+    """Read the mask in a file by steps; raises `Nonsense` if it has another shape."""
+    mask = yield from mask_from_nrrd_by_steps(file)
     if mask.shape != shape:
         sizes = (" x ".join(map(str, size)) for size in (mask.shape, shape))
         raise Nonsense("the mask has {} pixels and its image {} (frames x rows x columns)".format(*sizes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from .steps import Later
 from .transport import Ticket
 
 Callback = Callable[..., None]
@@ -69,7 +70,7 @@ class Poll:
     def __init__(
         self,
         ask: Callable[[Callable[[], None]], Ticket],
-        later: Callable[[float, Callable[[], None]], None],
+        later: Later,
         seconds: float,
     ) -> None:
         self._ask = ask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,8 @@ class OutlinesClient(Caller):
         """
         params = {**_MASK, **_view(view), **_job(job)}
 
-        def read(reply: Reply) -> Outline:
-            mask, known = _parts(reply, shape)
+        def read(reply: Reply) -> Generator[None, None, Outline]:
+            mask, known = yield from _parts(reply, shape)
             return _outline(mask, known, {str(name): int(value) for name, value in known["label_names"].items()})
 
         return self.ask(_infer("salt", image, params, None, WHOLE), read, done, failed)
@@ -69,13 +69,14 @@ class OutlinesClient(Caller):
         edit : EditRequest
         done, failed : callable
         shape : (frames, rows, columns)
+            Of the image; of a single frame where that is corrected alone.
         job : str
             As for `segment`.
         """
         params = {**_MASK, **_edit(edit), **_job(job)}
 
-        def read(reply: Reply) -> Outline:
-            return _outline(*_parts(reply, shape), labels={edit.label: 1})
+        def read(reply: Reply) -> Generator[None, None, Outline]:
+            return _outline(*(yield from _parts(reply, shape)), labels={edit.label: 1})
 
         timeout = CLICK if edit.carry is None else WHOLE
         return self.ask(_infer("salt_edit", image, params, edit.mask, timeout), read, done, failed)
@@ -89,6 +90,7 @@ class OutlinesClient(Caller):
         failed: Failed,
         *,
         label: str,
+        frame: int | None = None,
         job: str = "",
     ) -> Ticket:
         """Have a mask measured; it marks one label.
@@ -101,11 +103,14 @@ class OutlinesClient(Caller):
             The vessel from one to the other is measured all along.
         done, failed : callable
         label : str
+        frame : int, optional
+            Of a run, the one that is measured; mask and clicks are of that alone.
         job : str
             As for `segment`.
         """
-        params = {"label_name": label, **({} if between is None else {"between": between}), **_job(job)}
-        call = _infer("salt_measure", image, params, mask, WHOLE, "json")
+        wish = {"between": between, "only_frame": frame}
+        params = {"label_name": label, **_given(wish), **_job(job)}
+        call = _infer("salt_measure", image, params, mask_to_nrrd(mask), WHOLE, "json")
         return self.ask(call, lambda reply: Measured.read(told(reply)), done, failed)
 
     def job(self, name: str, done: Callable[[JobState], None], failed: Failed) -> Ticket:
@@ -122,11 +127,11 @@ class OutlinesClient(Caller):
 
 
 def _infer(
-    model: str, image: str, params: Mapping[str, Any], mask: np.ndarray | None, timeout: float, output: str = "all"
+    model: str, image: str, params: Mapping[str, Any], mask: bytes | None, timeout: float, output: str = "all"
 ) -> Call:
     form: dict[str, Any] = {"params": json.dumps(params)}
     if mask is not None:
-        form["label"] = ("label.nrrd", mask_to_nrrd(mask))
+        form["label"] = ("label.nrrd", mask)
     return Call("POST", f"/infer/{model}", timeout, {"image": image, "output": output}, form)
 
 
@@ -143,7 +148,7 @@ def _view(view: RunView | None) -> dict[str, Any]:
         "mask_frame": view.mask_frame,
         "projection": view.projection,
     }
-    return {name: value for name, value in wish.items() if value is not None}
+    return _given(wish)
 
 
 def _edit(edit: EditRequest) -> dict[str, Any]:
@@ -153,17 +158,22 @@ def _edit(edit: EditRequest) -> dict[str, Any]:
         "background": edit.background,
         "roi": edit.box,
         "bridge": edit.bridge,
+        "only_frame": edit.frame,
         "carry": edit.carry,
         "key_frames": edit.key_frames or None,
         "strokes": None if edit.mask is None else True,
     }
+    return _given(wish)
+
+
+def _given(wish: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in wish.items() if value is not None}
 
 
-def _parts(reply: Reply, shape: Shape) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the mask and the parameters of an answer."""
+def _parts(reply: Reply, shape: Shape) -> Generator[None, None, tuple[np.ndarray, dict[str, Any]]]:
+    """Read the mask and the parameters of an answer by steps."""
     parts = decode(reply.body, reply.headers.get("content-type", ""))
-    return checked_mask(parts["image"], shape), json.loads(parts["params"])
+    return (yield from checked_mask(parts["image"], shape)), json.loads(parts["params"])
 
 
 def _outline(mask: np.ndarray, params: dict[str, Any], labels: dict[str, int]) -> Outline:

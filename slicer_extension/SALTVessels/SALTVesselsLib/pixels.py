@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,8 +12,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import SimpleITK as sitk
 
+from .steps import at_once
+
 # What the reader itself adds to a file's own facts.
 _ADDED = ("NRRD_", "ITK_")
+_END_OF_HEADER, _LONGEST_HEADER, _COMPRESSED = b"\n\n", 1 << 16, b"\nencoding: gz"
+_MASK_HEADER = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: {} {} {}\nencoding: gzip\n\n"
+# Of zlib: masks are blank for the most part, and what gzip files are made with.
+QUICK, GZIP = 1, 31
+# Bytes that are decompressed in one step.
+_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +54,9 @@ def to_nrrd(picture: Picture) -> bytes:
     image.SetOrigin(picture.ijk_to_lps[:3, 3].tolist())
     for key, value in {**picture.facts, "name": picture.name}.items():
         image.SetMetaData(key, value)
-    return _write(image, compressed=False)
+    with _file(b"") as path:
+        sitk.WriteImage(image, str(path), useCompression=False)
+        return path.read_bytes()
 
 
 def from_nrrd(file: bytes) -> Picture:
@@ -54,20 +67,30 @@ def from_nrrd(file: bytes) -> Picture:
     ValueError
         If the file is damaged, or is neither gray nor of three colours.
     """
-    image = _read(file)
-    pixels = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() not in (1, 3) or image.GetDimension() != 3:
+    header, pixels = at_once(_read(file))
+    if header.GetNumberOfComponents() not in (1, 3) or header.GetDimension() != 3:
         raise ValueError(f"the file has pixels of {pixels.shape}, which is no stack, gray or of three colours")
     ijk_to_lps = np.eye(4)
-    ijk_to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    ijk_to_lps[:3, 3] = image.GetOrigin()
-    facts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if not key.startswith(_ADDED)}
+    ijk_to_lps[:3, :3] = np.reshape(header.GetDirection(), (3, 3)) * header.GetSpacing()
+    ijk_to_lps[:3, 3] = header.GetOrigin()
+    facts = {key: header.GetMetaData(key) for key in header.GetMetaDataKeys() if not key.startswith(_ADDED)}
     return Picture(pixels, ijk_to_lps, facts.pop("name", ""), facts)
 
 
 def mask_to_nrrd(mask: np.ndarray) -> bytes:
     """Return the file of a mask (frames, rows, columns), of uint8; its place is that of the image it is sent with."""
-    return _write(sitk.GetImageFromArray(mask.astype(np.uint8), isVector=False), compressed=True)
+    return at_once(mask_to_nrrd_by_steps(mask))
+
+
+def mask_to_nrrd_by_steps(mask: np.ndarray) -> Generator[None, None, bytes]:
+    """Make the file of a mask frame by frame: to compress that of a long run at once would hold up the window."""
+    frames, rows, columns = mask.shape
+    compressor = zlib.compressobj(QUICK, wbits=GZIP)
+    parts = [_MASK_HEADER.format(columns, rows, frames).encode()]
+    for frame in mask:
+        parts.append(compressor.compress(frame.astype(np.uint8).tobytes()))
+        yield
+    return b"".join([*parts, compressor.flush()])
 
 
 def mask_from_nrrd(file: bytes) -> np.ndarray:
@@ -78,10 +101,14 @@ def mask_from_nrrd(file: bytes) -> np.ndarray:
     ValueError
         If the file is damaged or holds no mask.
     """
-    image = _read(file)
-    if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() > 3:
+    return at_once(mask_from_nrrd_by_steps(file))
+
+
+def mask_from_nrrd_by_steps(file: bytes) -> Generator[None, None, np.ndarray]:
+    """Read the mask in a file frame by frame, as `mask_to_nrrd_by_steps` makes one."""
+    header, values = yield from _read(file)
+    if header.GetNumberOfComponents() != 1 or header.GetDimension() > 3:
         raise ValueError("the file holds no mask")
-    values = sitk.GetArrayFromImage(image)
     mask = values.astype(np.uint8, copy=False)
     if mask is not values and not np.array_equal(mask, values):
         raise ValueError("the values of the mask are not whole numbers from 0 to 255")
@@ -89,18 +116,42 @@ def mask_from_nrrd(file: bytes) -> np.ndarray:
     return mask[None] if mask.ndim == 2 else mask
 
 
-def _write(image: sitk.Image, compressed: bool) -> bytes:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "image.nrrd"
-        sitk.WriteImage(image, str(path), useCompression=compressed)
-        return path.read_bytes()
+def _read(file: bytes) -> Generator[None, None, tuple[sitk.ImageFileReader, np.ndarray]]:
+    """Read what the header says, and the pixels, last axis first; they are not to be written to.
+
+    The pixels lie in the file as they are, or compressed. To have them read from a file, and copied, would hold up the
+    window.
+    """
+    begin = file.find(_END_OF_HEADER, 0, _LONGEST_HEADER) + len(_END_OF_HEADER)
+    header = sitk.ImageFileReader()
+    header.SetImageIO("NrrdImageIO")
+    try:
+        with _file(file[:begin]) as path:
+            header.SetFileName(str(path))
+            header.ReadImageInformation()
+        components = header.GetNumberOfComponents()
+        one = sitk.GetArrayViewFromImage(sitk.Image((1,) * header.GetDimension(), header.GetPixelID(), components))
+        shape = header.GetSize()[::-1] + one.shape[header.GetDimension() :]
+        content: bytes | bytearray | memoryview = memoryview(file)[begin:]
+        if _COMPRESSED in file[:begin]:
+            content = yield from _decompressed(content)
+        return header, np.frombuffer(content, one.dtype.newbyteorder("<")).reshape(shape)
+    except (RuntimeError, zlib.error, ValueError) as error:
+        raise ValueError("the file is no NRRD, or damaged") from error
 
 
-def _read(file: bytes) -> sitk.Image:
+def _decompressed(content: memoryview) -> Generator[None, None, bytearray]:
+    whole, reader = bytearray(), zlib.decompressobj(GZIP)
+    while content and not reader.eof:
+        whole += reader.decompress(content, _AT_A_TIME)
+        content = reader.unconsumed_tail
+        yield
+    return whole
+
+
+@contextmanager
+def _file(content: bytes) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "image.nrrd"
-        path.write_bytes(file)
-        try:
-            return sitk.ReadImage(str(path), imageIO="NrrdImageIO")
-        except RuntimeError as error:
-            raise ValueError("the file is no NRRD, or damaged") from error
+        path.write_bytes(content)
+        yield path

@@ -11,6 +11,8 @@ from .transport import Failure, Reply, Request
 
 # What is read of a reply's headers.
 HEADERS = ("content-type", "location")
+# Bytes that are taken of a reply at a time; to take the whole of a run at once would hold up the window.
+PIECE = 1 << 21
 
 
 class QtTransport:
@@ -58,6 +60,7 @@ class _Ticket:
         self._silence.setSingleShot(True)
         self._silence.setInterval(round(1000 * timeout))
         self._silence.connect("timeout()", self._give_up)
+        reply.setReadBufferSize(PIECE)
         reply.connect("uploadProgress(qint64,qint64)", self._alive)
         reply.connect("metaDataChanged()", self._alive)
         reply.connect("readyRead()", self._arrived)
@@ -78,7 +81,6 @@ class _Ticket:
         self._alive()
         if self._over:
             return
-        # Taken as it arrives: to copy the whole of a large reply at once would hold up the window.
         piece = self._reply.readAll().data()
         if self._received is None or self._status() // 100 != 2:
             self._body.write(piece)

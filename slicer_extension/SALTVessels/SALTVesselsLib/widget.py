@@ -13,6 +13,7 @@ from .workflow.words import BASE, line_of
 
 TOOLS = ("add", "remove", "box", "bridge", "paint", "erase", "profile")
 LIGHTS = {"off": "Gray", "trying": "Amber", "on": "Green", "token": "Amber", "lost": "Red"}
+FRAMES = ("this", "all", "follow")
 PROJECTIONS = ("none", "minimum", "peak")
 # A button that is pressed looks much like others in the dark.
 IN_HAND = "background-color: palette(highlight); color: palette(highlighted-text);"
@@ -102,7 +103,7 @@ class Widget:
         ui.volumeBox.connect("activated(int)", self._choose_volume)
         ui.planesBox.connect("clicked()", self._choose_planes)
         ui.sendButton.connect("clicked()", lambda: panel.images.send())
-        ui.segmentButton.connect("clicked()", lambda: panel.segment.start(ui.framesBox.currentIndex == 1))
+        ui.segmentButton.connect("clicked()", lambda: panel.segment.start(FRAMES[ui.framesBox.currentIndex]))
         ui.cancelButton.connect("clicked()", panel.segment.stop)
         ui.labelBox.connect("activated(int)", lambda: panel.segment.choose(ui.labelBox.currentText))
         ui.projectionBox.connect("activated(int)", self._choose_view)

@@ -15,6 +15,7 @@ import slicer
 import vtk
 
 from ..pixels import Picture
+from ..steps import at_once
 from . import nodes, volumes
 from .browsing import Place, place
 
@@ -38,12 +39,7 @@ class Run:
 
 def add(picture: Picture, image: str = "") -> Run:
     """Add a run to the scene; `image` is the server's name of it."""
-    steps = add_by_steps(picture, image)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return at_once(add_by_steps(picture, image))
 
 
 def add_by_steps(picture: Picture, image: str = "") -> Generator[int, None, Run]:

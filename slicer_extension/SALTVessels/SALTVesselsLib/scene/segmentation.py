@@ -41,10 +41,11 @@ class Outlines:
         self._listeners: list[Callable[[str], None]] = []
         self._previous = _existing(volume, hidden=True)
         self._writing = False
-        self.node = _existing(volume, hidden=False) or self._new()
-        for node in self._frames():
-            for label in self.labels:
-                self._segment(node, label)
+        existing = _existing(volume, hidden=False)
+        self.node = existing or self._new()
+        if existing is not None:
+            for node in self._frames():
+                self._complete(node)
         self._stop_frames = runs.on_frame(volume, lambda _: self.show_previous(None))
         self._observers = slicer.util.VTKObservationMixin()
         self._observe()
@@ -52,7 +53,11 @@ class Outlines:
 
     def mask(self, label: str) -> np.ndarray:
         """Return all of one label's mask, bool, (frames, rows, columns)."""
-        return np.concatenate([self._read(node, label) for node in self._frames()])
+        return np.concatenate([*self.parts(label)])
+
+    def parts(self, label: str) -> Iterator[np.ndarray]:
+        """Yield one label's mask, bool, (frames, rows, columns): of a run frame by frame, of a stack all at once."""
+        return (self._read(node, label) for node in self._frames())
 
     def put(self, label: str, mask: np.ndarray) -> None:
         """Replace all of one label's mask, bool, (frames, rows, columns); nobody is told of a change."""
@@ -115,10 +120,16 @@ class Outlines:
         node.CreateDefaultDisplayNodes()
         colours.outline(node.GetDisplayNode(), volumes.is_flat(self.volume))
         nodes.belong(node, self.volume)
+        self._complete(node)
         where = place(self.volume)
         if where is not None:
             runs.synchronise(node, where)
         return node
+
+    def _complete(self, node: slicer.vtkMRMLSegmentationNode) -> None:
+        """Have a segment for each label: an editor needs one to paint on, whichever frame is shown."""
+        for label in self.labels:
+            self._segment(node, label)
 
     def _frames(self) -> list[slicer.vtkMRMLSegmentationNode]:
         """Return one segmentation for each frame of a run, or the only one there is."""

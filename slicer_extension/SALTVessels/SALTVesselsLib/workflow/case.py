@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 import numpy as np
 import slicer
 
 from ..corrections import Corrections
+from ..parameters import Parameters
+from ..pixels import mask_to_nrrd_by_steps
 from ..scene import runs, volumes
 from ..scene.browsing import place
 from ..scene.segmentation import Outlines
+from . import strokes
 
 Shape = tuple[int, int, int]
 
@@ -23,6 +26,8 @@ class Case:
     volume : vtkMRMLVolumeNode
     labels : sequence of str
         The server's names, in the order of their values.
+    parameters : Parameters
+        Where strokes are written down.
     changed : callable
         Called when the user has painted or erased, or gone to another frame.
 
@@ -33,9 +38,14 @@ class Case:
     """
 
     def __init__(
-        self, volume: slicer.vtkMRMLVolumeNode, labels: Sequence[str], changed: Callable[[], None] = lambda: None
+        self,
+        volume: slicer.vtkMRMLVolumeNode,
+        labels: Sequence[str],
+        parameters: Parameters,
+        changed: Callable[[], None],
     ) -> None:
         self.volume = volume
+        self._parameters = parameters
         self.labels = tuple(labels)
         self.outlines = Outlines(volume, labels)
         self._changed = changed
@@ -68,7 +78,7 @@ class Case:
     @property
     def empty(self) -> bool:
         """Whether nothing is outlined."""
-        return not any(self.outlines.mask(label).any() for label in self.labels)
+        return not any(part.any() for label in self.labels for part in self.outlines.parts(label))
 
     def pixel(self, ras: Sequence[float]) -> tuple[int, int, int] | None:
         """Return the pixel (i, j, frame) at a point of the world; None outside."""
@@ -80,11 +90,13 @@ class Case:
         key = label, frame
         if key not in self._corrections:
             self._corrections[key] = Corrections(self.outlines.frame_mask(label, frame))
+            strokes.restore(self._parameters, self.image, label, frame, self._corrections[key])
         return self._corrections[key]
 
     def show(self, label: str, frame: int) -> None:
         """Put into the scene what was done."""
         self.outlines.put_frame(label, frame, self.corrections(label, frame).mask)
+        self._keep(label, frame)
 
     def outlined(self, label: str, frame: int, mask: np.ndarray) -> None:
         """Take a new outline (rows, columns); what was drawn by hand stays."""
@@ -92,17 +104,30 @@ class Case:
         self.show(label, frame)
 
     def coded(self, label: str, frame: int) -> np.ndarray:
-        """Return the mask and strokes of one frame as the server takes them, the other frames empty."""
-        values = np.zeros(self.shape, np.uint8)
-        values[frame] = self.corrections(label, frame).coded()
-        return values
+        """Return the mask and strokes of one frame as the server takes them, uint8, (rows, columns)."""
+        return self.corrections(label, frame).coded()
 
-    def label_map(self) -> np.ndarray:
-        """Return all labels in one mask, uint8 (frames, rows, columns); where they overlap, the last one shows."""
+    def coded_by_steps(self, label: str, frames: Iterable[int]) -> Generator[None, None, bytes]:
+        """Make the file of some frames' masks and strokes, the others empty."""
+        values = np.zeros(self.shape, np.uint8)
+        for frame in frames:
+            values[frame] = self.coded(label, frame)
+        return (yield from mask_to_nrrd_by_steps(values))
+
+    def corrected(self, label: str) -> list[int]:
+        """Return the frames that were drawn on or clicked on."""
+        return sorted(frame for (name, frame), done in self._corrections.items() if name == label and done.by_hand)
+
+    def label_by_steps(self) -> Generator[None, None, bytes]:
+        """Make the file of all labels in one mask; where they overlap, the last one shows."""
         values = np.zeros(self.shape, np.uint8)
         for value, label in enumerate(self.labels, start=1):
-            values[self.outlines.mask(label)] = value
-        return values
+            frame = 0
+            for part in self.outlines.parts(label):
+                values[frame : frame + len(part)][part] = value
+                frame += len(part)
+                yield
+        return (yield from mask_to_nrrd_by_steps(values))
 
     def close(self) -> None:
         """Stop watching; the nodes stay."""
@@ -122,4 +147,9 @@ class Case:
     def _drawn(self, label: str) -> None:
         frame = self.frame
         if self.corrections(label, frame).drawn(self.outlines.frame_mask(label, frame)):
+            self._keep(label, frame)
             self._changed()
+
+    def _keep(self, label: str, frame: int) -> None:
+        if self.image:
+            strokes.keep(self._parameters, self.image, label, frame, self.corrections(label, frame))

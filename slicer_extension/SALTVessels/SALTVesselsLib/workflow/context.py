@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -11,12 +10,11 @@ from ..answers import Problem, ServerInfo
 from ..client import Client
 from ..jobs import Latest
 from ..parameters import Parameters
+from ..steps import Later, in_pieces
 from ..transport import Transport
 from .case import Case
 
 Kind = Literal["info", "problem"]
-# Long work is done in pieces of so many seconds; no eye sees a pause of that length.
-PIECE = 0.015
 
 
 class Ask(Protocol):
@@ -61,7 +59,7 @@ class Surroundings:
     transport: Transport
     ask: Ask
     settings: Settings
-    later: Callable[[float, Callable[[], None]], None]
+    later: Later
 
 
 class Context:
@@ -135,21 +133,7 @@ class Context:
             Given what the generator returns.
         """
         begun = self._round
-
-        def go_on() -> None:
-            if begun is not self._round:
-                steps.close()
-                return
-            end = time.perf_counter() + PIECE
-            try:
-                while time.perf_counter() < end:
-                    next(steps)
-            except StopIteration as result:
-                done(result.value)
-            else:
-                self.around.later(0, go_on)
-
-        go_on()
+        in_pieces(steps, self.around.later, done, lambda: begun is self._round)
 
     def give_up(self) -> None:
         """Give up all requests and all work in pieces: the scene is being closed, or the server is another."""

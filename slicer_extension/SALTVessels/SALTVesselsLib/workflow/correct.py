@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..answers import EditRequest, Outline, Problem
+from ..pixels import mask_to_nrrd
 from .case import Case
 from .context import Context
 from .images import Images
@@ -25,7 +26,7 @@ class _Action:
     ----------
     kind : {"add", "remove", "box", "bridge"}
     value : tuple
-        A pixel (i, j); i0, i1, j0, j1, k0, k1; or two pixels (i, j, k).
+        A pixel (i, j); i0, i1, j0, j1, k0, k1; or two pixels (i, j, k). All are sent with their frame alone: k is 0.
     """
 
     kind: str
@@ -70,11 +71,11 @@ class Correct:
     def box(self, one: Voxel, other: Voxel) -> None:
         """Have what lies between two corners outlined anew."""
         (i0, i1), (j0, j1) = (sorted(pair) for pair in zip(one[:2], other[:2], strict=True))
-        self._do("box", (i0, i1, j0, j1, one[2], one[2]), one[2])
+        self._do("box", (i0, i1, j0, j1, 0, 0), one[2])
 
     def bridge(self, one: Voxel, other: Voxel) -> None:
         """Follow the vessel from one side of a gap to the other."""
-        self._do("bridge", (one, other), one[2])
+        self._do("bridge", ((*one[:2], 0), (*other[:2], 0)), one[2])
 
     def undo(self) -> None:
         """Take back the last correction on the frame in view; first what was not answered yet."""
@@ -145,9 +146,10 @@ class Correct:
         firsts = {action.kind: action for action in reversed(self._pending[key]) if action.kind in ("box", "bridge")}
         edit = EditRequest(
             label,
-            case.coded(label, frame),
-            tuple((*click, frame) for click in foreground),
-            tuple((*click, frame) for click in background),
+            mask_to_nrrd(case.coded(label, frame)[None]),
+            tuple((*click, 0) for click in foreground),
+            tuple((*click, 0) for click in background),
+            frame=frame,
             **{kind: action.value for kind, action in firsts.items()},
         )
 
@@ -156,7 +158,7 @@ class Correct:
             if case.gone:
                 self._context.changed()
                 return
-            case.corrections(label, frame).answered(outline.mask[frame] > 0, foreground, background)
+            case.corrections(label, frame).answered(outline.mask[0] > 0, foreground, background)
             case.show(label, frame)
             left = [action for action in actions if action.kind in firsts and action is not firsts[action.kind]]
             if left:
@@ -173,7 +175,7 @@ class Correct:
 
         self._context.latest.start(
             _request(key),
-            lambda heard: client.correct(case.image, edit, heard(answered), heard(failed), shape=case.shape),
+            lambda heard: client.correct(case.image, edit, heard(answered), heard(failed), shape=(1, *case.shape[1:])),
         )
         self._context.changed()
 

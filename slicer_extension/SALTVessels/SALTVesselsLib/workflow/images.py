@@ -187,7 +187,7 @@ class Images:
             case.close()
             case = None
         if case is None and labels:
-            case = Case(volume, labels, self._context.changed)
+            case = Case(volume, labels, self._context.parameters, self._context.changed)
             self._cases[volume.GetID()] = case
         return case
 

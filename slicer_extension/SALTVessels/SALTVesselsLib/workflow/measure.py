@@ -46,12 +46,13 @@ class Measure:
         self.curve: Curve | None = None
 
     def density(self) -> None:
-        """Measure all vessels of the image in view."""
-        self._measure(None)
+        """Measure all vessels of the frame in view."""
+        case = self._context.case
+        self._measure(None, 0 if case is None else case.frame)
 
     def between(self, one: Click, other: Click) -> None:
-        """Measure the vessel from one place to another."""
-        self._measure((one, other))
+        """Measure the vessel from one place to another, both of one frame."""
+        self._measure(((*one[:2], 0), (*other[:2], 0)), one[2])
 
     def export(self) -> None:
         """Save all that was measured as a table."""
@@ -74,30 +75,32 @@ class Measure:
         self.curve, self.words = None, ""
         self.rows.clear()
 
-    def _measure(self, between: tuple[Click, Click] | None) -> None:
+    def _measure(self, between: tuple[Click, Click] | None, frame: int) -> None:
         case, label = self._context.case, self._segment.label
-        if case is None or not case.outlines.mask(label).any():
+        if case is None or not case.outlines.frame_mask(label, frame).any():
             self._context.say(f"There is no {label or 'vessel'} to measure: outline the vessels first.")
         else:
-            self._images.send(lambda: self._ask(case, label, between))
+            self._images.send(lambda: self._ask(case, label, between, frame))
 
-    def _ask(self, case: Case, label: str, between: tuple[Click, Click] | None) -> None:
+    def _ask(self, case: Case, label: str, between: tuple[Click, Click] | None, frame: int) -> None:
         client = self._context.client
         if client is None or not self._server.may_send():
             return
 
         def measured(answer: Measured) -> None:
-            self._note(case, answer)
+            self._note(case, answer, frame)
             if answer.profile is None:
-                self.words = _figures(answer, case.frame)
+                self.words = _figures(answer)
             else:
                 self._show(answer.profile)
             self._context.say("")
 
-        mask = case.outlines.mask(label).astype(np.uint8)
+        mask = case.outlines.frame_mask(label, frame)[None].astype(np.uint8)
         self._context.latest.start(
             _REQUEST,
-            lambda heard: client.measure(case.image, mask, between, heard(measured), heard(self._failed), label=label),
+            lambda heard: client.measure(
+                case.image, mask, between, heard(measured), heard(self._failed), label=label, frame=frame
+            ),
         )
 
     def _show(self, profile: Profile) -> None:
@@ -109,20 +112,18 @@ class Measure:
             f"narrowed by {profile.stenosis:.0f} %."
         )
 
-    def _note(self, case: Case, answer: Measured) -> None:
+    def _note(self, case: Case, answer: Measured, frame: int) -> None:
         stretch = {} if answer.profile is None else {name: getattr(answer.profile, name) for name in _STRETCH}
         for row in answer.measurements:
-            self.rows.append({"image": case.image, **row, **stretch})
+            self.rows.append({"image": case.image, **row, "frame": frame, **stretch})
 
     def _failed(self, problem: Problem) -> None:
         self._context.explain(problem)
 
 
-def _figures(answer: Measured, frame: int) -> str:
-    """Return the figures of the frame in view in words."""
-    row = next((row for row in answer.measurements if row["frame"] == frame), None)
-    if row is None:
-        return "There is no vessel on this frame."
+def _figures(answer: Measured) -> str:
+    """Return the figures of a frame in words."""
+    row = answer.measurements[0]
     unit, width = row["unit"], row["mean_diameter"]
     across = "" if width is None else f", mean diameter {width:.3g} {unit}"
     return f"{row['label']}: {100 * row['density']:.1f} % of the area, length {row['total_length']:.4g} {unit}{across}."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 
-from ..answers import JobState, Outline, Problem, RunView
+from ..answers import EditRequest, JobState, Outline, Problem, RunView
 from ..jobs import Poll
 from .case import Case
 from .context import Context
@@ -17,6 +18,7 @@ from .words import called
 # Seconds from one look at a long run to the next.
 PULSE = 0.5
 _REQUEST = "segment"
+Frames = Literal["this", "all", "follow"]
 
 
 class Segment:
@@ -62,12 +64,16 @@ class Segment:
         """Whether the image in view has several frames."""
         return self._context.case is not None and self._context.case.shape[0] > 1
 
-    def start(self, whole: bool = True) -> None:
-        """Have the image in view outlined: all frames, or the one in view.
+    def start(self, frames: Frames = "all") -> None:
+        """Have the image in view outlined.
 
-        How a run is looked at is what the scene remembers, in `Parameters`.
+        Parameters
+        ----------
+        frames : {"this", "all", "follow"}
+            The frame in view; all, looked at as the scene remembers it, in `Parameters`; or all but those that were
+            corrected, and the one in view, whose outlines are carried to the others.
         """
-        self._images.send(lambda: self._start(whole))
+        self._images.send(self._follow if frames == "follow" else lambda: self._start(frames == "all"))
 
     def stop(self) -> None:
         """Stop; frames that are done are taken."""
@@ -102,15 +108,18 @@ class Segment:
         first, last = (0, -1) if whole or projection != "none" else (case.frame, case.frame)
         return RunView(first, last, parameters.subtraction, None, projection)
 
+    def _begin(self, case: Case, by_frames: bool) -> None:
+        self.running, self.done, self.of = True, 0, 0
+        self._by_frames = by_frames
+        self._job = f"slicer-{uuid.uuid4().hex}"
+        self._context.say(f"Outlining {case.image} …")
+
     def _start(self, whole: bool) -> None:
         client, case = self._context.client, self._context.case
         assert client is not None
         assert case is not None
         view = self._view(case, whole)
-        self.running, self.done, self.of = True, 0, 0
-        self._by_frames = view is not None
-        self._job = f"slicer-{uuid.uuid4().hex}"
-        self._context.say(f"Outlining {case.image} …")
+        self._begin(case, view is not None)
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.segment(
@@ -125,12 +134,39 @@ class Segment:
         if view is not None:
             self._watch.start()
 
-    def _take(self, case: Case, view: RunView | None, outline: Outline) -> None:
+    def _follow(self) -> None:
+        client, case, label = self._context.client, self._context.case, self.label
+        assert client is not None
+        assert case is not None
+        keys = sorted({case.frame, *case.corrected(label)})
+        if not any(case.outlines.frame_mask(label, key).any() for key in keys):
+            self._context.say("There is no outline to follow: outline this frame and correct it first.")
+            return
+
+        def send(mask: bytes) -> None:
+            edit = EditRequest(label, mask, carry=(0, case.shape[0] - 1), key_frames=tuple(keys))
+            self._context.latest.start(
+                _REQUEST,
+                lambda heard: client.correct(
+                    case.image,
+                    edit,
+                    heard(lambda outline: self._take(case, None, outline, kept=keys)),
+                    heard(self._failed),
+                    shape=case.shape,
+                    job=self._job,
+                ),
+            )
+            self._watch.start()
+
+        self._begin(case, by_frames=True)
+        self._context.by_pieces(case.coded_by_steps(label, keys), send)
+
+    def _take(self, case: Case, view: RunView | None, outline: Outline, kept: Sequence[int] = ()) -> None:
         self._watch.stop()
         if case.gone:
             self._end("")
             return
-        frames = _frames(case, view, outline)
+        frames = [frame for frame in _frames(case, view, outline) if frame not in kept]
         words = f"{case.image} is outlined by {called(outline.version)}."
         if outline.stopped:
             words = f"Stopped: {len(frames)} of {case.shape[0]} frames are outlined."
@@ -170,8 +206,8 @@ def _frames(case: Case, view: RunView | None, outline: Outline) -> list[int]:
 
 def _put(case: Case, frames: Iterable[int], outline: Outline) -> Generator[None, None, None]:
     for frame in frames:
-        for label in case.labels:
+        for label, value in outline.labels.items():
             if case.gone:
                 return
-            case.outlined(label, frame, outline.mask[frame] == outline.labels[label])
+            case.outlined(label, frame, outline.mask[frame] == value)
             yield

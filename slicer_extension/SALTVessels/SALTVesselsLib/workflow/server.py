@@ -64,7 +64,7 @@ class Server:
             return
         self.disconnect()
         self._token = token.strip()
-        self._context.client = Client(self._context.around.transport, address, self._token)
+        self._context.client = Client(self._context.around.transport, address, self._token, self._context.around.later)
         self._failures = PATIENCE
         self._become("trying", f"Connecting to {self._context.client.address} …")
         self._pulse.start()

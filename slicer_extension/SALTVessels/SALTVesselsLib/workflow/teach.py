@@ -121,10 +121,13 @@ class Teach:
                 self._context.explain(problem, f"The outline of {image} is still in Slicer.")
 
         self._context.say(f"Submitting {image} …")
-        self._context.latest.start(
-            ("submit", image),
-            lambda heard: client.submit(image, case.label_map(), labels, heard(sent), heard(failed)),
-        )
+
+        def send(label: bytes) -> None:
+            self._context.latest.start(
+                ("submit", image), lambda heard: client.submit(image, label, labels, heard(sent), heard(failed))
+            )
+
+        self._context.by_pieces(case.label_by_steps(), send)
 
     def _learn(self) -> None:
         client = self._context.client

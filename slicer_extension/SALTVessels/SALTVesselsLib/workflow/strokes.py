@@ -1,0 +1,42 @@
+"""What was drawn by hand, saved with the scene: a segment alone does not tell it from what a model outlined."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import numpy as np
+
+from ..corrections import Corrections
+from ..parameters import Parameters
+
+# Strokes are few pixels of many.
+QUICK = 1
+
+
+def keep(parameters: Parameters, image: str, label: str, frame: int, corrections: Corrections) -> None:
+    """Write down the strokes of a label on a frame; of none, nothing."""
+    name = _name(image, label, frame)
+    if corrections.painted.any() or corrections.erased.any():
+        bits = np.packbits([corrections.painted, corrections.erased]).tobytes()
+        parameters.node.SetParameter(name, base64.b64encode(zlib.compress(bits, QUICK)).decode())
+    elif parameters.node.GetParameter(name):
+        parameters.node.UnsetParameter(name)
+
+
+def restore(parameters: Parameters, image: str, label: str, frame: int, corrections: Corrections) -> None:
+    """Give a label on a frame the strokes that were written down, as far as its mask still has them."""
+    told = parameters.node.GetParameter(_name(image, label, frame))
+    if not told:
+        return
+    mask = corrections.mask
+    told_bits = np.frombuffer(zlib.decompress(base64.b64decode(told)), np.uint8)
+    if len(told_bits) != len(np.packbits([mask, mask])):
+        # The image has another size than it had.
+        return
+    painted, erased = np.unpackbits(told_bits, count=2 * mask.size).reshape(2, *mask.shape).astype(bool)
+    corrections.painted, corrections.erased = painted & mask, erased & ~mask
+
+
+def _name(image: str, label: str, frame: int) -> str:
+    return f"strokes {frame} {label} {image}"

@@ -1,0 +1,54 @@
+"""A run of usual length is as easy to work on as a single image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clocks import HELD, Clock
+from drawn_runs import draw_run
+from panels import Rig
+from salt_server import SALT, SaltServer, salt_server
+from SALTVesselsLib.scene import runs
+
+pytest_plugins = ("scenes", "panels", "clocks")
+
+
+@pytest.fixture
+def angiography(tmp_path: Path) -> Iterator[SaltServer]:
+    """Return a server with a run of 96 frames, which knows arteries and veins."""
+    if not SALT.exists():
+        pytest.skip(f"there is no server to test against: {SALT} does not exist; set SALT to the `salt` command")
+    with salt_server(tmp_path, "labels=artery,vein") as running:
+        draw_run(running, "long", 24, 96, 512, 512)
+        yield running
+
+
+def test_a_long_run_never_holds_the_application(rig: Rig, angiography: SaltServer, clock: Clock) -> None:
+    panel, ui = rig.panel, rig.ui
+    rig.connect(angiography.address)
+    rig.until(lambda: any(image.id == "long" for image in panel.images.listed))
+
+    def act(name: str, do: Callable[[], object], until: Callable[[], object] = lambda: True) -> None:
+        clock.longest, clock.now = 0.0, name
+        do()
+        rig.until(until)
+        assert clock.longest < HELD, f"{1000 * clock.longest:.0f} ms during '{clock.during}'"
+
+    act("open", lambda: panel.images.open("long"), lambda: rig.case and not panel.images.busy)
+    rig.choose("projectionBox", "Darkest over time")
+    act("outline", ui.segmentButton.click, lambda: not panel.segment.running)
+    act("another frame", lambda: runs.go_to(rig.case.volume, 50), lambda: rig.case.frame == 50)
+    ui.addTool.click()
+    act("click", lambda: rig.press(100, 100), lambda: not panel.correct.busy)
+    ui.paintTool.click()
+    act("paint", lambda: rig.brush.stroke((90, 80), (92, 81)))
+    act("undo", ui.undoButton.click)
+    act("submit", ui.submitButton.click, lambda: "submitted" in ui.messageLabel.text)
+    act("density", ui.densityButton.click, lambda: panel.measure.words)
+    assert rig.case.corrections("artery", 50).foreground == ((100, 100),)
+    stored = rig.read(angiography.images / "labels" / "final" / "long.nrrd")
+    assert np.array_equal(stored == 1, rig.mask("artery") & ~rig.mask("vein"))
+    assert np.array_equal(stored == 2, rig.mask("vein"))
