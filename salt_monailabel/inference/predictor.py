@@ -85,7 +85,8 @@ class Predictor:
         threshold: float = 0.5,
         magnify: float | None = None,
     ) -> None:
-        self.model = model.to(device).eval()
+        # Convolutions of a processor are a fifth faster on pixels that lie together.
+        self.model = model.to(device).to(memory_format=torch.channels_last).eval()
         self.device = torch.device(device)
         self.overlap = overlap
         self.batch = batch
