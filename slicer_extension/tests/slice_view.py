@@ -1,11 +1,10 @@
-"""A slice view of Slicer without a screen: its own managers draw, and a mouse presses."""
+"""A slice view of Slicer without a screen: its own managers draw, and a mouse can press."""
 
 from __future__ import annotations
 
 import numpy as np
 import slicer
 import vtk
-from SALTVesselsLib.scene import volumes
 from scenes import view
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -55,14 +54,6 @@ class SliceView:
         self._style.SetSliceLogic(self._logic)
         self._style.SetDisplayableManagers(self._managers)
         self.mouse.Initialize()
-
-    def press(self, image: slicer.vtkMRMLVolumeNode, ijk: tuple[float, float, float], button: str = "Left") -> None:
-        """Press a button over a pixel of an image."""
-        to_xy = np.linalg.inv(slicer.util.arrayFromVTKMatrix(self.node.GetXYToRAS()))
-        x, y = (to_xy @ (*volumes.point(image, ijk), 1))[:2]
-        self.mouse.SetEventInformation(round(x), round(y))
-        for event in ("MouseMoveEvent", f"{button}ButtonPressEvent", f"{button}ButtonReleaseEvent"):
-            self.mouse.InvokeEvent(event)
 
     def picture(self) -> np.ndarray:
         """Return what is seen, uint8, (rows, columns, 3)."""

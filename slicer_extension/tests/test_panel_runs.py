@@ -175,6 +175,7 @@ def test_all_frames_follow_those_that_were_corrected(opened: Rig) -> None:
     assert found[[3, 5, 8, 10]].any(axis=(1, 2)).all()
     assert iou(found[10], vessel) > iou(found[10], begun)
     assert max(seen) > 0, "its progress was not shown"
+    assert "follow those you corrected" in opened.says
     assert not opened.mask("vein").any()
     # Each frame that followed can be taken back; those that were corrected keep their own way back.
     runs.go_to(opened.case.volume, 10)

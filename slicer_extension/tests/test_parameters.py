@@ -108,7 +108,7 @@ def test_a_saved_scene_brings_back_all_that_was_not_sent(scene: slicer.vtkMRMLSc
     # What must not be saved.
     of_fundus.show_previous(masks[2])
     volumes.green(fundus)
-    Clicks([fundus]).show(fundus, [volumes.point(fundus, (1, 2, 0))], [])
+    Clicks(fundus).show([volumes.point(fundus, (1, 2, 0))], [])
 
     parameters = Parameters()
     parameters.used("https://me:secret@host:8443")

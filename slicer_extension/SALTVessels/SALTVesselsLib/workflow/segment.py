@@ -168,6 +168,8 @@ class Segment:
             return
         frames = [frame for frame in _frames(case, view, outline) if frame not in kept]
         words = f"{case.image} is outlined by {called(outline.version)}."
+        if kept:
+            words = f"The frames of {case.image} follow those you corrected."
         if outline.stopped:
             words = f"Stopped: {len(frames)} of {case.shape[0]} frames are outlined."
         self._context.by_pieces(_put(case, frames, outline), lambda _: self._end(words))

@@ -210,11 +210,10 @@ class Tools:
         if shown == self._shown:
             return
         self._shown = shown
-        if self._points is None or self._points.images != (case.volume,):
+        if self._points is None or self._points.image is not case.volume:
             self._put_points_away()
-            self._points = Clicks([case.volume])
+            self._points = Clicks(case.volume)
         k = 0 if volumes.is_flat(case.volume) else case.frame
         self._points.show(
-            case.volume,
             *([volumes.point(case.volume, (*click, k)) for click in clicks] for clicks in (adding, removing)),
         )
