@@ -16,6 +16,8 @@ from PySide6.QtCore import Qt, QTimer
 
 # Seconds for which the application may be held.
 HELD = 0.050
+# What the panel holds up it holds up each time; what another machine on the same processor takes, it does not.
+MORE_THAN_ONCE = pytest.mark.flaky(reruns=2)
 
 
 @dataclass

@@ -221,6 +221,18 @@ class Rig:
         self.ui.tokenEdit.text = token
         self.ui.connectButton.click()
 
+    def await_image(self, image: str) -> None:
+        """Wait until the server has seen an image that was added to its folder."""
+
+        def there() -> bool:
+            listed = {known.id for known in self.panel.images.listed}
+            if image not in listed:
+                self.panel.images.refresh()
+            return image in listed
+
+        self.until(lambda: self.panel.server.usable)
+        self.until(there)
+
     def open(self, address: str, image: str) -> None:
         """Connect, and bring an image of the server."""
         self.connect(address)

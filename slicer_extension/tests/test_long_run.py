@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clocks import HELD, Clock
+from clocks import HELD, MORE_THAN_ONCE, Clock
 from drawn_runs import draw_run
 from panels import Rig
 from salt_server import SALT, SaltServer, salt_server
@@ -26,10 +26,11 @@ def angiography(tmp_path: Path) -> Iterator[SaltServer]:
         yield running
 
 
+@MORE_THAN_ONCE
 def test_a_long_run_never_holds_the_application(rig: Rig, angiography: SaltServer, clock: Clock) -> None:
     panel, ui = rig.panel, rig.ui
     rig.connect(angiography.address)
-    rig.until(lambda: any(image.id == "long" for image in panel.images.listed))
+    rig.await_image("long")
 
     def act(name: str, do: Callable[[], object], until: Callable[[], object] = lambda: True) -> None:
         clock.longest, clock.now = 0.0, name

@@ -40,14 +40,7 @@ def angiography(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SaltServer
 def opened(rig: Rig, angiography: SaltServer) -> Rig:
     """Return a panel with one plane in view."""
     rig.connect(angiography.address)
-    rig.until(lambda: rig.panel.server.usable)
-
-    def there() -> bool:
-        if not any(image.id == "plane_b" for image in rig.panel.images.listed):
-            rig.panel.images.refresh()
-        return any(image.id == "plane_b" for image in rig.panel.images.listed)
-
-    rig.until(there)
+    rig.await_image("plane_b")
     rig.open(angiography.address, "plane_a")
     return rig
 

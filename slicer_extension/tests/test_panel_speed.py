@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
-from clocks import HELD, Clock
+from clocks import HELD, MORE_THAN_ONCE, Clock
 from panels import Rig
 from PySide6.QtWidgets import QApplication
 from salt_server import SaltServer
@@ -18,6 +18,7 @@ pytest_plugins = ("scenes", "panels", "clocks")
 REPLY = 2.0
 
 
+@MORE_THAN_ONCE
 def test_nothing_holds_the_application_while_a_slow_server_answers(
     rig: Rig, server: SaltServer, slow_proxy: Callable[[str, float], AbstractContextManager[str]], clock: Clock
 ) -> None:

@@ -140,17 +140,17 @@ def test_headers_are_no_silence(qt_carrier: Carrier, faulty: Faulty) -> None:
 
 
 def test_a_slow_upload_is_no_silence(carrier: Carrier, faulty: Faulty) -> None:
-    # The server takes a seventh of it at once.
-    body = bytes(28_000_000)
+    # The server takes a tenth of it at once, all of it in twice the time-out.
+    body = bytes(40_000_000)
 
     def swallow(handler: Handler) -> None:
         handler.reply(200, str(len(handler.seen.body)).encode())
 
     faulty.at("/", swallow)
-    faulty.read_slowly(4_000_000, 0.6)
+    faulty.read_slowly(4_000_000, 0.4)
     reply = send(carrier, Request("PUT", f"{faulty.address}/", {"Content-Type": "text/plain"}, body, timeout=2.0))
     assert isinstance(reply, Reply)
-    assert reply.body == b"28000000"
+    assert reply.body == b"40000000"
 
 
 def test_a_stream_is_heard_piece_by_piece(carrier: Carrier, faulty: Faulty) -> None:
