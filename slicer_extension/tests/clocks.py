@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +23,30 @@ MORE_THAN_ONCE = pytest.mark.flaky(reruns=2)
 
 @dataclass
 class Clock:
-    """The longest time between two looks of a timer at 5 ms, in seconds, and what was done then."""
+    """Tells for how long at once the application's thread worked, between two looks of a timer at 5 ms.
 
-    longest: float = 0.0
-    during: str = ""
-    now: str = ""
+    Attributes
+    ----------
+    waits : list of str
+        What it waited for, which it never should.
+    """
+
     waits: list[str] = field(default_factory=list)
+    _longest: float = 0.0
+    _last: float = 0.0
+
+    @contextmanager
+    def watching(self, name: str, limit: float = HELD) -> Iterator[None]:
+        """Fail if anything done here holds up the application for longer than so many seconds."""
+        self._last, self._longest = time.thread_time(), 0.0
+        yield
+        self.look()
+        assert self._longest < limit, f"{1000 * self._longest:.0f} ms during '{name}'"
+
+    def look(self) -> None:
+        """Count what has passed since the last look."""
+        now = time.thread_time()
+        self._longest, self._last = max(self._longest, now - self._last), now
 
 
 # What a thread would wait for a server with.
@@ -46,20 +65,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     # Garbage is looked for in all that other tests left behind; that takes longer than anything the panel does.
     gc.collect()
     gc.disable()
-    seen, last = Clock(), [time.thread_time()]
-
-    def look() -> None:
-        now = time.thread_time()
-        if now - last[0] > seen.longest:
-            seen.longest, seen.during = now - last[0], seen.now
-        last[0] = now
+    seen = Clock()
 
     def watched(owner: Any, name: str) -> Callable[..., Any]:
         original = getattr(owner, name)
 
         def call(*arguments: Any, **options: Any) -> Any:
             if threading.current_thread() is threading.main_thread():
-                seen.waits.append(f"{name} during '{seen.now}'")
+                seen.waits.append(name)
             return original(*arguments, **options)
 
         return call
@@ -68,7 +81,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         monkeypatch.setattr(owner, name, watched(owner, name))
     timer = QTimer()
     timer.setTimerType(Qt.TimerType.PreciseTimer)
-    timer.timeout.connect(look)
+    timer.timeout.connect(seen.look)
     timer.start(5)
     yield seen
     gc.enable()

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from SALTVesselsLib.pixels import Picture
 from SALTVesselsLib.scene import labelmaps, volumes
+from SALTVesselsLib.scene.browsing import place
 from SALTVesselsLib.scene.segmentation import Outlines
 from scipy.spatial.transform import Rotation
+
+SLICE_VIEWS = ("Red", "Yellow", "Green")
 
 
 def new_scene() -> slicer.vtkMRMLScene:
@@ -36,7 +39,7 @@ def new_scene() -> slicer.vtkMRMLScene:
         converters.UnregisterConverterRule(rule)
     for logic in logics.values():
         logic.SetMRMLScene(scene)
-    for name in ("Red", "Yellow", "Green"):
+    for name in SLICE_VIEWS:
         composite = slicer.vtkMRMLSliceCompositeNode()
         composite.SetLayoutName(name)
         composite.SetSingletonTag(name)
@@ -69,6 +72,17 @@ def scene() -> slicer.vtkMRMLScene:
 
 def view(name: str) -> slicer.vtkMRMLSliceNode:
     return slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode")
+
+
+def go_to(volume: slicer.vtkMRMLVolumeNode, number: int) -> None:
+    """Show another frame of a run, or another slice of a stack."""
+    where = place(volume)
+    if where is not None:
+        where.browser.SetSelectedItemByIndexValue(where.sequence.GetNthIndexValue(number), False)
+        return
+    _, rows, columns = volumes.shape(volume)
+    for name in SLICE_VIEWS:
+        view(name).JumpSliceByCentering(*volumes.point(volume, ((columns - 1) / 2, (rows - 1) / 2, number)))
 
 
 def picture(pixels: np.ndarray, ijk_to_lps: np.ndarray | None = None, name: str = "drawn", **facts: object) -> Picture:

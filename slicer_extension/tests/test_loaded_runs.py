@@ -8,7 +8,7 @@ import slicer
 from SALTVesselsLib.scene import runs, volumes
 from SALTVesselsLib.scene.browsing import place
 from SALTVesselsLib.scene.segmentation import Outlines
-from scenes import Editor, noise, stripe
+from scenes import Editor, go_to, noise, stripe
 
 pytest_plugins = ("scenes",)
 
@@ -52,7 +52,7 @@ def test_a_run_that_slicer_loaded_works_the_same(scene: slicer.vtkMRMLScene, uni
     assert masks.GetNthIndexValue(3) == frames.GetNthIndexValue(3)
     outlines.put("vessel", np.stack([stripe(number) for number in range(5)]))
     for number in (4, 1):
-        runs.go_to(volume, number)
+        go_to(volume, number)
         assert runs.frame(volume) == number
         assert np.array_equal(slicer.util.arrayFromVolume(volume)[0], pixels[number])
         seen = slicer.util.arrayFromSegmentBinaryLabelmap(outlines.node, "vessel", volume)[0]
@@ -99,7 +99,7 @@ def test_a_plane_with_fewer_frames_is_matched_by_time(scene: slicer.vtkMRMLScene
         shown.append(runs.frame(lateral))
         assert np.array_equal(slicer.util.arrayFromVolume(lateral)[0], planes[1][shown[-1]])
     assert (shown[0], shown[2], shown[4]) == (0, 1, 2)
-    runs.go_to(lateral, 1)
+    go_to(lateral, 1)
     assert (runs.frame(frontal), runs.frame(lateral)) == (2, 1)
 
 
@@ -112,7 +112,7 @@ def test_one_plane_is_removed_without_the_other(scene: slicer.vtkMRMLScene) -> N
     runs.remove(frontal)
     assert frontal.GetScene() is None
     assert outlines[0].node.GetScene() is None
-    runs.go_to(lateral, 3)
+    go_to(lateral, 3)
     assert np.array_equal(slicer.util.arrayFromVolume(lateral)[0], planes[1][3])
     assert np.array_equal(outlines[1].frame_mask("vessel", 3), stripe(3))
     assert browser.GetScene() is scene

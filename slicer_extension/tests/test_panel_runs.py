@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
 from drawn_runs import draw_run
-from panels import Rig, iou
+from panels import Rig, iou, new_rig
 from salt_server import SALT, SaltServer, salt_server
-from SALTVesselsLib.scene import runs, volumes
+from SALTVesselsLib.scene import volumes
 from SALTVesselsLib.workflow import segment
+from scenes import go_to, read_scene
 
 pytest_plugins = ("scenes", "panels")
 
@@ -63,7 +65,7 @@ def test_a_run_is_opened_frame_by_frame_and_outlined_as_a_whole(opened: Rig, ang
 
     # Each frame has its own, and the one that is shown is that of the segmentation node.
     for frame in (4, 9):
-        runs.go_to(opened.case.volume, frame)
+        go_to(opened.case.volume, frame)
         node, segment = opened.case.outlines.node, opened.case.outlines.segment_id("artery")
         shown = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, opened.case.volume)[0] > 0
         assert np.array_equal(shown, opened.mask("artery")[frame])
@@ -71,7 +73,7 @@ def test_a_run_is_opened_frame_by_frame_and_outlined_as_a_whole(opened: Rig, ang
 
 
 def test_one_frame_alone_is_outlined_and_corrected(opened: Rig) -> None:
-    runs.go_to(opened.case.volume, 9)
+    go_to(opened.case.volume, 9)
     opened.choose("framesBox", "This frame")
     opened.ui.segmentButton.click()
     opened.until(lambda: not opened.panel.segment.running)
@@ -87,10 +89,10 @@ def test_one_frame_alone_is_outlined_and_corrected(opened: Rig) -> None:
     assert opened.points() == (1, 0)
 
     # On another frame there is nothing to take back, and no click.
-    runs.go_to(opened.case.volume, 3)
+    go_to(opened.case.volume, 3)
     opened.until(lambda: opened.points() == (0, 0))
     assert not opened.ui.undoButton.enabled
-    runs.go_to(opened.case.volume, 9)
+    go_to(opened.case.volume, 9)
     opened.until(lambda: opened.points() == (1, 0))
     opened.ui.undoButton.click()
     assert np.array_equal(opened.mask("artery"), outlined)
@@ -132,7 +134,7 @@ def test_a_run_that_is_stopped_at_once_stops_all_the_same(opened: Rig) -> None:
 
 def test_one_label_is_corrected_and_the_other_stays(opened: Rig) -> None:
     assert opened.ui.labelBox.visible
-    runs.go_to(opened.case.volume, 9)
+    go_to(opened.case.volume, 9)
     opened.ui.segmentButton.click()
     opened.until(lambda: not opened.panel.segment.running)
     artery = opened.mask("artery")
@@ -154,9 +156,9 @@ def test_all_frames_follow_those_that_were_corrected(opened: Rig) -> None:
     assert "outline this frame" in opened.says
     assert not opened.panel.segment.running
     opened.ui.paintTool.click()
-    runs.go_to(opened.case.volume, 4)
+    go_to(opened.case.volume, 4)
     begun = opened.brush.stroke((20, 20), (60, 24))
-    runs.go_to(opened.case.volume, 9)
+    go_to(opened.case.volume, 9)
     vessel = opened.brush.stroke(*((i, 70 + i // 8) for i in range(20, 120)))
     seen: list[int] = []
     opened.panel.context.on_change(lambda: seen.append(opened.ui.progressBar.value))
@@ -171,12 +173,38 @@ def test_all_frames_follow_those_that_were_corrected(opened: Rig) -> None:
     assert "follow those you corrected" in opened.says
     assert not opened.mask("vein").any()
     # Each frame that followed can be taken back; those that were corrected keep their own way back.
-    runs.go_to(opened.case.volume, 10)
+    go_to(opened.case.volume, 10)
     opened.ui.undoButton.click()
     assert not opened.mask("artery")[10].any()
-    runs.go_to(opened.case.volume, 9)
+    go_to(opened.case.volume, 9)
     opened.ui.undoButton.click()
     assert not opened.mask("artery")[9].any()
+
+
+def test_frames_drawn_on_before_the_scene_was_saved_lead_others_too(
+    opened: Rig, angiography: SaltServer, tmp_path: Path
+) -> None:
+    opened.ui.paintTool.click()
+    go_to(opened.case.volume, 4)
+    begun = opened.brush.stroke((20, 20), (60, 24))
+    go_to(opened.case.volume, 9)
+    vessel = opened.brush.stroke(*((i, 70 + i // 8) for i in range(20, 120)))
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    opened.panel.scene_closes()
+    opened.widget.forget()
+
+    read_scene(tmp_path / "scene.mrb", tmp_path)
+    with new_rig() as again:
+        again.panel.scene_opened()
+        again.ui.connectButton.click()
+        again.until(lambda: again.panel.server.usable and again.case is not None)
+        again.choose("framesBox", "Follow corrected")
+        again.ui.segmentButton.click()
+        again.until(lambda: not again.panel.segment.running)
+        found = again.mask("artery")
+        assert np.array_equal(found[4], begun)
+        assert np.array_equal(found[9], vessel)
+        assert found[[3, 5, 8, 10]].any(axis=(1, 2)).all()
 
 
 def test_the_planes_of_a_run_lie_side_by_side_and_keep_apart(opened: Rig, angiography: SaltServer) -> None:
@@ -189,7 +217,7 @@ def test_the_planes_of_a_run_lie_side_by_side_and_keep_apart(opened: Rig, angiog
         for name in ("Red", "Yellow")
     }
     assert backgrounds == {"Red": first.volume.GetID(), "Yellow": second.volume.GetID()}
-    runs.go_to(second.volume, 9)
+    go_to(second.volume, 9)
     opened.ui.addTool.click()
     # A click on the first plane is about the first.
     opened.panel.tools.click(first.volume, volumes.point(first.volume, (30, 40, 0)))

@@ -12,7 +12,7 @@ from SALTVesselsLib.parameters import ADDRESSES, Parameters
 from SALTVesselsLib.scene import nodes, runs, volumes
 from SALTVesselsLib.scene.clicks import Clicks
 from SALTVesselsLib.scene.segmentation import Outlines
-from scenes import Editor, noise, picture, read_scene
+from scenes import Editor, go_to, noise, picture, read_scene
 
 pytest_plugins = ("scenes",)
 
@@ -98,7 +98,7 @@ def test_a_saved_scene_brings_back_all_that_was_not_sent(scene: slicer.vtkMRMLSc
     run = runs.add(picture(frames, name="run", modality="XA", frame_times_ms="0 66 132 198", spacing_known=1), "pat_1")
     of_run = Outlines(run.volume, ("vessel", "catheter"))
     of_run.put("vessel", masks)
-    runs.go_to(run.volume, 2)
+    go_to(run.volume, 2)
     Editor(of_run).paint("catheter", masks[:1])
     fundus = volumes.add(picture(noise(1, 20, 30, 3), name="fundus", spacing_known=0), "fundus_1")
     of_fundus = Outlines(fundus, ("vessel", "catheter"))
@@ -163,11 +163,11 @@ def test_work_goes_on_in_a_scene_that_was_read(scene: slicer.vtkMRMLScene, tmp_p
     outlines = Outlines(volume, ("vessel",))
     told = []
     outlines.on_change(told.append)
-    runs.go_to(volume, 1)
+    go_to(volume, 1)
     assert told == []
     Editor(outlines).paint("vessel", masks[:1])
     assert set(told) == {"vessel"}
     outlines.put_frame("vessel", 2, masks[0])
-    runs.go_to(volume, 2)
-    runs.go_to(volume, 1)
+    go_to(volume, 2)
+    go_to(volume, 1)
     assert np.array_equal(outlines.mask("vessel"), np.stack([masks[0], masks[0] | masks[1], masks[0]]))

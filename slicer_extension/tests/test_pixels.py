@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from SALTVesselsLib.pixels import Picture, from_nrrd, mask_from_nrrd, mask_to_nrrd, to_nrrd
+from SALTVesselsLib.pixels import Picture, from_nrrd, mask_from_nrrd_by_steps, mask_to_nrrd, to_nrrd
+from SALTVesselsLib.steps import at_once
 from scipy.spatial.transform import Rotation
 
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6))
@@ -35,6 +36,10 @@ def places(draw: st.DrawFn) -> np.ndarray:
     return place
 
 
+def mask_from(file: bytes) -> np.ndarray:
+    return at_once(mask_from_nrrd_by_steps(file))
+
+
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
@@ -51,7 +56,7 @@ def test_a_picture_arrives_as_it_was_sent(pixels: np.ndarray, place: np.ndarray,
 @settings(deadline=None)
 @given(sizes.flatmap(lambda size: arrays(np.uint8, size)))
 def test_a_mask_arrives_as_it_was_sent(mask: np.ndarray) -> None:
-    assert same(mask_from_nrrd(mask_to_nrrd(mask)), mask)
+    assert same(mask_from(mask_to_nrrd(mask)), mask)
 
 
 def test_a_pixel_lies_where_the_file_says(tmp_path: Path) -> None:
@@ -75,17 +80,23 @@ def test_a_picture_is_not_compressed_and_a_mask_is() -> None:
 def test_a_flat_mask_has_one_frame(tmp_path: Path) -> None:
     flat = np.eye(3, 4, dtype=np.uint8)
     sitk.WriteImage(sitk.GetImageFromArray(flat), str(tmp_path / "mask.nrrd"))
-    assert same(mask_from_nrrd((tmp_path / "mask.nrrd").read_bytes()), flat[None])
+    assert same(mask_from((tmp_path / "mask.nrrd").read_bytes()), flat[None])
+
+
+def test_a_mask_from_another_kind_of_machine_is_read() -> None:
+    values = np.arange(24).reshape(2, 3, 4)
+    header = "NRRD0004\ntype: uint16\ndimension: 3\nsizes: 4 3 2\nendian: big\nencoding: raw\n\n"
+    assert same(mask_from(header.encode() + values.astype(">u2").tobytes()), values.astype(np.uint8))
 
 
 @pytest.mark.parametrize("value", [-1, 256, 0.5])
 def test_what_is_no_label_map_is_refused(value: float, tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(np.full((1, 2, 2), value, np.float32)), str(tmp_path / "mask.nrrd"))
     with pytest.raises(ValueError, match="whole numbers from 0 to 255"):
-        mask_from_nrrd((tmp_path / "mask.nrrd").read_bytes())
+        mask_from((tmp_path / "mask.nrrd").read_bytes())
 
 
-@pytest.mark.parametrize("read", [from_nrrd, mask_from_nrrd])
+@pytest.mark.parametrize("read", [from_nrrd, mask_from])
 def test_a_damaged_file_is_refused(read: object) -> None:
     whole = to_nrrd(Picture(np.arange(60, dtype=np.uint8).reshape(3, 4, 5), np.eye(4), "whole"))
     for damaged in (b"", b"<html></html>", whole[:20], whole[:-10]):

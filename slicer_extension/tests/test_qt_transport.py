@@ -7,32 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
+from clocks import HELD, MORE_THAN_ONCE, Clock
 from conftest import Carrier
 from faulty_server import Faulty, Handler
 from SALTVesselsLib.transport import Failure, Reply, Request
 
+pytest_plugins = ("clocks",)
+
 LARGE = bytes(range(256)) * 100_000
 
 
-class Pulse:
-    """Measures how long an event loop was not there for others, in milliseconds, by a timer of 5 ms."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-        self._last = time.perf_counter()
-        self._timer = qt.QTimer()
-        self._timer.connect("timeout()", self._beat)
-        self._timer.start(5)
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self.longest = max(self.longest, 1000 * (now - self._last))
-        self._last = now
-
-
-def spin(application: Any, condition: Callable[[], object], seconds: float = 30.0) -> Pulse:
-    """Run the event loop as an application does, until the condition holds."""
-    pulse, watch, end = Pulse(), qt.QTimer(), time.monotonic() + seconds
+def spin(application: Any, condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Run the event loop as an application does, until the condition holds; what was to be deleted, is."""
+    watch, end = qt.QTimer(), time.monotonic() + seconds
 
     def look() -> None:
         if condition() or time.monotonic() > end:
@@ -42,24 +29,11 @@ def spin(application: Any, condition: Callable[[], object], seconds: float = 30.
     watch.start(5)
     application.exec()
     assert condition(), f"nothing came of it within {seconds} s"
-    return pulse
 
 
-def longest_wait(application: Any, send: Callable[[list[Reply | Failure]], object], expected: bytes) -> float:
-    """Return the least of three attempts: whatever else this computer does is not the transport's."""
-    waits = []
-    for _ in range(3):
-        heard: list[Reply | Failure] = []
-        started = time.perf_counter()
-        send(heard)
-        begun = 1000 * (time.perf_counter() - started)
-        waits.append(max(begun, spin(application, lambda heard=heard: heard).longest))
-        assert heard[0].body == expected
-    return min(waits)
-
-
+@MORE_THAN_ONCE
 def test_a_large_reply_that_comes_slowly_never_holds_up_the_window(
-    application: Any, qt_carrier: Carrier, faulty: Faulty
+    application: Any, qt_carrier: Carrier, faulty: Faulty, clock: Clock
 ) -> None:
     def slowly(handler: Handler) -> None:
         handler.head(200, len(LARGE), "application/octet-stream")
@@ -69,18 +43,29 @@ def test_a_large_reply_that_comes_slowly_never_holds_up_the_window(
             time.sleep(0.05)
 
     faulty.at("/", slowly)
-    request = Request("GET", f"{faulty.address}/")
-    assert longest_wait(application, lambda heard: qt_carrier.transport.send(request, heard.append), LARGE) < 50
+    heard: list[Reply | Failure] = []
+    spin(application, lambda: True)
+    with clock.watching("a large reply"):
+        qt_carrier.transport.send(Request("GET", f"{faulty.address}/"), heard.append)
+        spin(application, lambda: heard)
+    assert heard[0].body == LARGE
+    assert not clock.waits
 
 
+@MORE_THAN_ONCE
 def test_a_large_upload_is_copied_once_and_goes_by_itself(
-    application: Any, qt_carrier: Carrier, faulty: Faulty
+    application: Any, qt_carrier: Carrier, faulty: Faulty, clock: Clock
 ) -> None:
     body = LARGE * 2
     faulty.at("/", lambda handler: handler.reply(200, str(len(handler.seen.body)).encode()))
     request = Request("PUT", f"{faulty.address}/", {"Content-Type": "application/octet-stream"}, body)
-    expected = str(len(body)).encode()
-    assert longest_wait(application, lambda heard: qt_carrier.transport.send(request, heard.append), expected) < 200
+    heard: list[Reply | Failure] = []
+    spin(application, lambda: True)
+    with clock.watching("a large upload", limit=4 * HELD):
+        qt_carrier.transport.send(request, heard.append)
+        spin(application, lambda: heard)
+    assert heard[0].body == str(len(body)).encode()
+    assert not clock.waits
 
 
 def test_replies_leave_nothing_behind(application: Any, qt_carrier: Carrier, faulty: Faulty) -> None:

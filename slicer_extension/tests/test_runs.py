@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from SALTVesselsLib.scene import runs, volumes
 from SALTVesselsLib.scene.clicks import Clicks
 from SALTVesselsLib.scene.segmentation import Outlines
-from scenes import Editor, geometries, moved, new_scene, noise, picture, stripe, view
+from scenes import Editor, geometries, go_to, moved, new_scene, noise, picture, stripe, view
 
 pytest_plugins = ("scenes",)
 
@@ -33,7 +33,7 @@ def test_every_frame_is_shown_and_the_run_comes_back_as_it_was_sent(
     sent = picture(pixels, place, modality="XA", frame_times_ms=TIMES, spacing_known=1)
     run = runs.add(sent, "patient_1")
     for number in (0, 4, 2, 3, 1):
-        runs.go_to(run.volume, number)
+        go_to(run.volume, number)
         assert runs.frame(run.volume) == number
         assert np.array_equal(slicer.util.arrayFromVolume(run.volume)[0], pixels[number])
         assert volumes.image_of(run.volume) == "patient_1"
@@ -69,7 +69,7 @@ def test_all_frames_are_equally_bright(scene: slicer.vtkMRMLScene) -> None:
     run = runs.add(picture(pixels))
     display = run.volume.GetDisplayNode()
     for number in range(5):
-        runs.go_to(run.volume, number)
+        go_to(run.volume, number)
         assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (pixels.min(), pixels.max())
 
 
@@ -79,7 +79,7 @@ def test_every_frame_has_its_own_mask(run: runs.Run) -> None:
     outlines.put("vessel", whole)
     assert np.array_equal(outlines.mask("vessel"), whole)
     for number in (3, 0, 4, 1, 2):
-        runs.go_to(run.volume, number)
+        go_to(run.volume, number)
         seen = slicer.util.arrayFromSegmentBinaryLabelmap(outlines.node, "vessel", run.volume)[0]
         assert np.array_equal(seen.astype(bool), stripe(number))
     assert not outlines.mask("catheter").any()
@@ -93,7 +93,7 @@ def test_a_mask_for_a_frame_that_is_not_shown_goes_there_and_not_on_the_screen(r
     assert np.array_equal(seen.astype(bool), stripe(0))
     assert np.array_equal(outlines.frame_mask("vessel", 3), stripe(9))
     assert [mask.any() for mask in outlines.mask("vessel")] == [True, False, False, True, False]
-    runs.go_to(run.volume, 3)
+    go_to(run.volume, 3)
     seen = slicer.util.arrayFromSegmentBinaryLabelmap(outlines.node, "vessel", run.volume)[0]
     assert np.array_equal(seen.astype(bool), stripe(9))
 
@@ -116,7 +116,7 @@ def test_going_from_frame_to_frame_is_no_edit(run: runs.Run) -> None:
     told = []
     outlines.on_change(told.append)
     for number in (1, 2, 0, 4, 4, 3):
-        runs.go_to(run.volume, number)
+        go_to(run.volume, number)
     run.browser.SetPlaybackActive(True)
     for _ in range(7):
         run.browser.SelectNextItem()
@@ -125,7 +125,7 @@ def test_going_from_frame_to_frame_is_no_edit(run: runs.Run) -> None:
 
 def test_an_answer_for_the_frame_shown_is_no_edit_later_either(run: runs.Run) -> None:
     outlines = Outlines(run.volume, ("vessel",))
-    runs.go_to(run.volume, 2)
+    go_to(run.volume, 2)
     outlines.put_frame("vessel", 2, stripe(4))
     told = []
     outlines.on_change(told.append)
@@ -138,11 +138,11 @@ def test_what_the_user_draws_is_told_and_stays_with_the_frame(run: runs.Run) -> 
     outlines.put("vessel", np.stack([stripe(number) for number in range(5)]))
     told = []
     outlines.on_change(told.append)
-    runs.go_to(run.volume, 2)
+    go_to(run.volume, 2)
     Editor(outlines).paint("vessel", stripe(12)[None])
     assert set(told) == {"vessel"}
-    runs.go_to(run.volume, 4)
-    runs.go_to(run.volume, 2)
+    go_to(run.volume, 4)
+    go_to(run.volume, 2)
     expected = np.stack([stripe(number) for number in range(5)])
     expected[2] |= stripe(12)
     assert np.array_equal(outlines.mask("vessel"), expected)
@@ -162,7 +162,7 @@ def test_masks_of_frames_survive_any_order_of_looking_drawing_and_answering(data
         action = data.draw(st.sampled_from(["look", "put", "put all", "draw"]))
         label, number = data.draw(st.sampled_from(outlines.labels)), data.draw(st.integers(0, 2))
         if action == "look":
-            runs.go_to(run.volume, number)
+            go_to(run.volume, number)
         elif action == "put":
             expected[label][number] = data.draw(arrays(bool, (4, 5)))
             outlines.put_frame(label, number, expected[label][number])
@@ -179,11 +179,11 @@ def test_masks_of_frames_survive_any_order_of_looking_drawing_and_answering(data
 
 def test_the_previous_outline_goes_with_its_frame(run: runs.Run) -> None:
     outlines = Outlines(run.volume, ("vessel",))
-    runs.go_to(run.volume, 2)
+    go_to(run.volume, 2)
     outlines.show_previous(stripe(3))
     (before,) = (node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if node is not outlines.node)
     assert before.GetDisplayVisibility()
-    runs.go_to(run.volume, 3)
+    go_to(run.volume, 3)
     assert not before.GetDisplayVisibility()
 
 
@@ -195,14 +195,14 @@ def test_a_stack_of_frames_knows_which_is_shown(scene: slicer.vtkMRMLScene) -> N
     moved(node, np.array([[0, 1, 0, 4], [0, 0, 1, 5], [1, 0, 0, 6], [0, 0, 0, 1.0]]))
     volumes.show(node)
     for number in (0, 5, 2):
-        runs.go_to(node, number)
+        go_to(node, number)
         assert runs.frame(node) == number
     told = []
     stop = runs.on_frame(node, told.append)
-    runs.go_to(node, 4)
+    go_to(node, 4)
     assert told == [4]
     stop()
-    runs.go_to(node, 1)
+    go_to(node, 1)
     assert told == [4]
 
 
@@ -211,12 +211,12 @@ def test_another_frame_is_told_when_it_is_in_the_scene(run: runs.Run) -> None:
     stop = runs.on_frame(
         run.volume, lambda number: told.append((number, slicer.util.arrayFromVolume(run.volume)[0, 0, 0]))
     )
-    runs.go_to(run.volume, 3)
+    go_to(run.volume, 3)
     run.browser.SetPlaybackRateFps(5)
-    runs.go_to(run.volume, 1)
+    go_to(run.volume, 1)
     assert told == [(number, noise(5, 20, 30)[number, 0, 0]) for number in (3, 1)]
     stop()
-    runs.go_to(run.volume, 0)
+    go_to(run.volume, 0)
     assert len(told) == 2
 
 

@@ -14,7 +14,8 @@ import requests
 from PIL import Image
 from salt_server import SHAPES, SaltServer
 from SALTVesselsLib.multipart import decode
-from SALTVesselsLib.pixels import mask_from_nrrd, mask_to_nrrd
+from SALTVesselsLib.pixels import mask_from_nrrd_by_steps, mask_to_nrrd
+from SALTVesselsLib.steps import at_once
 
 # It sends no boundary but this, and names a file by its whole path.
 BOUNDARY = "----------lImIt_of_THE_fIle_eW_$"
@@ -51,7 +52,7 @@ class Panel:
         reply = self.form("POST", f"/infer/{model}?image={image}", params | wanted, {})
         assert reply.status_code == 200, reply.text
         parts = decode(reply.content, reply.headers["content-type"])
-        return mask_from_nrrd(parts["image"]), json.loads(parts["params"])
+        return at_once(mask_from_nrrd_by_steps(parts["image"])), json.loads(parts["params"])
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_it_submits_a_label_of_one_slice(panel: Panel, server: SaltServer, name:
     assert reply.status_code == 200, reply.text
     assert reply.json() == {"image": "fundus_3", "label": "fundus_3"}
     stored = panel.send("GET", "/datastore/label", params={"label": "fundus_3", "tag": "final"})
-    assert (mask_from_nrrd(stored.content) == mask).all()
+    assert (at_once(mask_from_nrrd_by_steps(stored.content)) == mask).all()
 
 
 def test_it_says_with_a_label_which_model_was_used(panel: Panel, server: SaltServer) -> None:

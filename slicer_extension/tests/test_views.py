@@ -9,7 +9,7 @@ import pytest
 import slicer
 from SALTVesselsLib.scene import colours, runs, volumes
 from SALTVesselsLib.scene.segmentation import Outlines
-from scenes import picture
+from scenes import go_to, picture
 from slice_view import SliceView
 
 pytest_plugins = ("scenes",)
@@ -84,7 +84,7 @@ def test_the_outline_of_a_frame_is_seen_on_that_frame_only(red: SliceView) -> No
     outlines.put_frame("vessel", 1, mask)
     shown = []
     for number in (0, 1, 2):
-        runs.go_to(run.volume, number)
+        go_to(run.volume, number)
         shown.append(share(red.picture(), colours.LABELS[0]) > 0)
     assert shown == [False, True, False]
 

@@ -10,7 +10,7 @@ import vtk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from SALTVesselsLib.scene import runs, volumes
-from scenes import geometries, moved, new_scene, noise, picture
+from scenes import geometries, go_to, moved, new_scene, noise, picture
 
 pytest_plugins = ("scenes",)
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -156,7 +156,7 @@ def test_the_green_companion_of_a_run_follows_its_frames(scene: slicer.vtkMRMLSc
     run = runs.add(picture(frames))
     green = volumes.green(run.volume)
     for number in (2, 1, 0):
-        runs.go_to(run.volume, number)
+        go_to(run.volume, number)
         assert np.array_equal(slicer.util.arrayFromVolume(green)[0], frames[number, ..., 1])
 
 

@@ -12,7 +12,6 @@ from .answers import Click, EditRequest, JobState, Measured, Nonsense, Outline, 
 from .calls import CLICK, INFO, WHOLE, Call, Caller, Failed, quoted, told
 from .images_client import Shape, checked_mask
 from .multipart import decode
-from .pixels import mask_to_nrrd
 from .transport import Reply, Ticket
 
 _MASK = {"result_extension": ".nrrd", "result_dtype": "uint8"}
@@ -84,7 +83,7 @@ class OutlinesClient(Caller):
     def measure(
         self,
         image: str,
-        mask: np.ndarray,
+        mask: bytes,
         between: tuple[Click, Click] | None,
         done: Callable[[Measured], None],
         failed: Failed,
@@ -98,7 +97,8 @@ class OutlinesClient(Caller):
         Parameters
         ----------
         image : str
-        mask : ndarray of uint8, (frames, rows, columns)
+        mask : bytes
+            The file of a mask, as `mask_to_nrrd` makes it.
         between : two clicks on one frame, or None
             The vessel from one to the other is measured all along.
         done, failed : callable
@@ -110,7 +110,7 @@ class OutlinesClient(Caller):
         """
         wish = {"between": between, "only_frame": frame}
         params = {"label_name": label, **_given(wish), **_job(job)}
-        call = _infer("salt_measure", image, params, mask_to_nrrd(mask), WHOLE, "json")
+        call = _infer("salt_measure", image, params, mask, WHOLE, "json")
         return self.ask(call, lambda reply: Measured.read(told(reply)), done, failed)
 
     def job(self, name: str, done: Callable[[JobState], None], failed: Failed) -> Ticket:

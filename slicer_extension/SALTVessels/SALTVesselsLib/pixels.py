@@ -16,7 +16,8 @@ from .steps import at_once
 
 # What the reader itself adds to a file's own facts.
 _ADDED = ("NRRD_", "ITK_")
-_END_OF_HEADER, _LONGEST_HEADER, _COMPRESSED = b"\n\n", 1 << 16, b"\nencoding: gz"
+_END_OF_HEADER, _LONGEST_HEADER = b"\n\n", 1 << 16
+_COMPRESSED, _BIG_ENDIAN = b"\nencoding: gz", b"\nendian: big"
 _MASK_HEADER = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: {} {} {}\nencoding: gzip\n\n"
 # Of zlib: masks are blank for the most part, and what gzip files are made with.
 QUICK, GZIP = 1, 31
@@ -93,19 +94,14 @@ def mask_to_nrrd_by_steps(mask: np.ndarray) -> Generator[None, None, bytes]:
     return b"".join([*parts, compressor.flush()])
 
 
-def mask_from_nrrd(file: bytes) -> np.ndarray:
-    """Return the mask in a file, uint8, (frames, rows, columns).
+def mask_from_nrrd_by_steps(file: bytes) -> Generator[None, None, np.ndarray]:
+    """Return the mask in a file as uint8 (frames, rows, columns); a single frame may come without its axis.
 
     Raises
     ------
     ValueError
         If the file is damaged or holds no mask.
     """
-    return at_once(mask_from_nrrd_by_steps(file))
-
-
-def mask_from_nrrd_by_steps(file: bytes) -> Generator[None, None, np.ndarray]:
-    """Read the mask in a file frame by frame, as `mask_to_nrrd_by_steps` makes one."""
     header, values = yield from _read(file)
     if header.GetNumberOfComponents() != 1 or header.GetDimension() > 3:
         raise ValueError("the file holds no mask")
@@ -135,7 +131,8 @@ def _read(file: bytes) -> Generator[None, None, tuple[sitk.ImageFileReader, np.n
         content: bytes | bytearray | memoryview = memoryview(file)[begin:]
         if _COMPRESSED in file[:begin]:
             content = yield from _decompressed(content)
-        return header, np.frombuffer(content, one.dtype.newbyteorder("<")).reshape(shape)
+        order = ">" if _BIG_ENDIAN in file[:begin] else "<"
+        return header, np.frombuffer(content, one.dtype.newbyteorder(order)).reshape(shape)
     except (RuntimeError, zlib.error, ValueError) as error:
         raise ValueError("the file is no NRRD, or damaged") from error
 

@@ -11,6 +11,8 @@ T = TypeVar("T")
 Later = Callable[[float, Callable[[], None]], None]
 # Seconds that are worked without a pause; no eye sees one of that length.
 PIECE = 0.008
+# Seconds between two pieces: with none, Qt lets two of them follow each other before anything else has its turn.
+BREATH = 0.001
 
 
 def at_once(steps: Generator[Any, None, T]) -> T:
@@ -48,6 +50,6 @@ def in_pieces(
         except StopIteration as result:
             done(result.value)
         else:
-            later(0, go_on)
+            later(BREATH, go_on)
 
     later(0, go_on)

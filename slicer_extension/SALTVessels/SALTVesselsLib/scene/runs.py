@@ -91,17 +91,6 @@ def frame(volume: slicer.vtkMRMLVolumeNode) -> int:
     return 0
 
 
-def go_to(volume: slicer.vtkMRMLVolumeNode, number: int) -> None:
-    """Show another frame of a run, or another slice of a stack."""
-    where = place(volume)
-    if where is not None:
-        where.browser.SetSelectedItemByIndexValue(where.sequence.GetNthIndexValue(number), False)
-        return
-    columns, rows, _ = volume.GetImageData().GetDimensions()
-    for view in _views(volume):
-        view.JumpSliceByCentering(*volumes.point(volume, ((columns - 1) / 2, (rows - 1) / 2, number)))
-
-
 def key(volume: slicer.vtkMRMLVolumeNode) -> tuple[str, int]:
     """Return under what to keep things that belong to the frame shown: the sequence's or the volume's ID, the frame."""
     where = place(volume)

@@ -116,7 +116,7 @@ class Case:
 
     def corrected(self, label: str) -> list[int]:
         """Return the frames that were drawn on or clicked on."""
-        return sorted(frame for (name, frame), done in self._corrections.items() if name == label and done.by_hand)
+        return [frame for frame in range(self.shape[0]) if self._by_hand(label, frame)]
 
     def label_by_steps(self) -> Generator[None, None, bytes]:
         """Make the file of all labels in one mask; where they overlap, the last one shows."""
@@ -149,6 +149,10 @@ class Case:
         if self.corrections(label, frame).drawn(self.outlines.frame_mask(label, frame)):
             self._keep(label, frame)
             self._changed()
+
+    def _by_hand(self, label: str, frame: int) -> bool:
+        done = self._corrections.get((label, frame))
+        return strokes.kept(self._parameters, self.image, label, frame) if done is None else done.by_hand
 
     def _keep(self, label: str, frame: int) -> None:
         if self.image:

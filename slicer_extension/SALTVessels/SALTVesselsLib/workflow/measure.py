@@ -7,9 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..answers import Measured, Problem, Profile
+from ..pixels import mask_to_nrrd
 from ..scene.charts import Curve
 from .case import Case
 from .context import Context
@@ -95,7 +94,7 @@ class Measure:
                 self._show(answer.profile)
             self._context.say("")
 
-        mask = case.outlines.frame_mask(label, frame)[None].astype(np.uint8)
+        mask = mask_to_nrrd(case.outlines.frame_mask(label, frame)[None])
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.measure(

@@ -18,10 +18,15 @@ def keep(parameters: Parameters, image: str, label: str, frame: int, corrections
     """Write down the strokes of a label on a frame; of none, nothing."""
     name = _name(image, label, frame)
     if corrections.painted.any() or corrections.erased.any():
-        bits = np.packbits([corrections.painted, corrections.erased]).tobytes()
+        bits = b"".join(np.packbits(drawn).tobytes() for drawn in (corrections.painted, corrections.erased))
         parameters.node.SetParameter(name, base64.b64encode(zlib.compress(bits, QUICK)).decode())
     elif parameters.node.GetParameter(name):
         parameters.node.UnsetParameter(name)
+
+
+def kept(parameters: Parameters, image: str, label: str, frame: int) -> bool:
+    """Whether strokes of a label on a frame are written down."""
+    return bool(parameters.node.GetParameter(_name(image, label, frame)))
 
 
 def restore(parameters: Parameters, image: str, label: str, frame: int, corrections: Corrections) -> None:
@@ -30,11 +35,11 @@ def restore(parameters: Parameters, image: str, label: str, frame: int, correcti
     if not told:
         return
     mask = corrections.mask
-    told_bits = np.frombuffer(zlib.decompress(base64.b64decode(told)), np.uint8)
-    if len(told_bits) != len(np.packbits([mask, mask])):
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(told)), np.uint8)
+    if len(bits) != 2 * len(np.packbits(mask)):
         # The image has another size than it had.
         return
-    painted, erased = np.unpackbits(told_bits, count=2 * mask.size).reshape(2, *mask.shape).astype(bool)
+    painted, erased = np.unpackbits(bits.reshape(2, -1), axis=1, count=mask.size).reshape(2, *mask.shape).astype(bool)
     corrections.painted, corrections.erased = painted & mask, erased & ~mask
 
 
