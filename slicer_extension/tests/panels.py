@@ -242,6 +242,8 @@ class Rig:
 
     def shoot(self, folder: Path, name: str) -> None:
         """Save pictures of the panel, light and dark, beside the image as Slicer draws it."""
+        # What is shown later is shown now.
+        QApplication.processEvents()
         pixels = np.ascontiguousarray(self.view.picture())
         seen = QImage(pixels.data, *VIEW, 3 * VIEW[0], QImage.Format.Format_RGB888)
         for palette in ("light", "dark"):

@@ -84,6 +84,7 @@ def test_the_whole_story(rig: Rig, server: SaltServer, pictures: Path) -> None:
     ui.segmentButton.click()
     rig.until(lambda: not panel.segment.running)
     assert rig.mask()[0][touched].all()
+    assert rig.points() == (0, 0)
     rig.shoot(pictures, "06_painted")
 
     # Undo goes back one by one.
