@@ -11,7 +11,6 @@ same budget and kept otherwise, as long as base and settings are the same.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import time
 from dataclasses import asdict
@@ -19,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bases import base_hash
 
 from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.inference import Predictor, fresh_adapter
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
-from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.training import FitConfig, evaluate, fit, mean_score, read_cases, read_labelled
 
 RESULTS = Path(__file__).parent / "results"
@@ -82,7 +81,7 @@ def main() -> None:
         "split": arguments.split,
         "method": arguments.method,
         "seed": arguments.seed,
-        "base": hashlib.sha256((SHIPPED / "vessel_t.safetensors").read_bytes()).hexdigest()[:12],
+        "base": base_hash(),
         "device": best_device(arguments.device).type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -15,7 +15,6 @@ repeated; delete the file to start anew.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from bases import base_hash
 from scipy.stats import bootstrap
 
 from salt_monailabel.adapters import AdapterConfig
@@ -32,7 +32,6 @@ from salt_monailabel.inference import Predictor, fresh_adapter
 from salt_monailabel.inference.uncertainty import assess
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
-from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.serving.sampling.scores import Entry
 from salt_monailabel.serving.sampling.strategies import choose, choose_foreground
 from salt_monailabel.training import FitConfig, LabelledFrame, evaluate, fit, mean_score, read_cases, read_labelled
@@ -111,7 +110,7 @@ def main() -> None:
         parser.error(f"{arguments.dataset} has {len(pool)} images to learn from; {counts[-1]} are asked for")
     test = read_cases(arguments.dataset, arguments.split)
     settings = {
-        "base": hashlib.sha256((SHIPPED / "vessel_t.safetensors").read_bytes()).hexdigest()[:12],
+        "base": base_hash(),
         "dataset": arguments.dataset.name,
         "split": arguments.split,
         "steps": arguments.steps,

@@ -9,19 +9,18 @@ encoder can change anything. Scored on drawn images, and on the crops' gradients
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from bases import base_hash
 from torch import Tensor
 
 from salt_monailabel.adapters import AdapterConfig, attach
 from salt_monailabel.imaging import synthesize, to_rgb
 from salt_monailabel.models import Prompts, VesselSam, load_base
-from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.training.losses import bce_loss, coarse_loss, dice_loss
 from salt_monailabel.training.metrics import dice
 
@@ -62,9 +61,8 @@ def measure(weights: Path | None) -> dict[str, Any]:
         embeddings = model.encode(images)
         own = model.decode(images, embeddings, prompts)[0] > 0
         others = model.decode(images, embeddings.roll(1, 0), prompts)[0] > 0
-    path = weights or SHIPPED / "vessel_t.safetensors"
     return {
-        "base": hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        "base": base_hash(weights),
         "spread": round(float(embeddings.std(0).mean()), 4),
         "dice": round(float(np.mean([dice(p.numpy(), t.numpy() > 0) for p, t in zip(own, truth, strict=True)])), 4),
         "dice_with_the_embedding_of_another_image": round(

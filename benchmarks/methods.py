@@ -10,7 +10,6 @@ delete the file to start anew. The table is printed as Markdown at the end.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import json
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from bases import base_hash
 from scipy import ndimage
 from tasks import Task, tasks
 from torch import Tensor
@@ -28,7 +28,6 @@ from salt_monailabel.adapters import Adapter, AdapterConfig, attach
 from salt_monailabel.inference import Edit, Predictor
 from salt_monailabel.models import VesselSam, load_base
 from salt_monailabel.models.precision import best_device
-from salt_monailabel.models.registry import SHIPPED
 from salt_monailabel.training import FitConfig, fit, mean_score
 from salt_monailabel.training.evaluate import Score, score
 from salt_monailabel.training.samples import Augmentation
@@ -124,7 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     known = tasks(arguments.data)
     device = best_device(arguments.device)
-    base = hashlib.sha256((SHIPPED / "vessel_t.safetensors").read_bytes()).hexdigest()[:12]
+    base = base_hash()
     rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
     done = {tuple(row[key] for key in KEYS) for row in rows}
     chosen = itertools.product(arguments.seeds, arguments.tasks or known, arguments.budget, arguments.methods)
