@@ -47,13 +47,14 @@ class SALTVessels(ScriptedLoadableModule):
 class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """When the panel is shown, and which scene it works on."""
 
+    panel: Panel
+    widget: Widget
+    keys: Keys
+    _editor: SegmentEditor
+
     def __init__(self, parent: object = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.panel = None
-        self.widget = None
-        self.keys = None
-        self._editor = None
 
     def setup(self) -> None:
         """Make the panel, when it is opened for the first time."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 Click = tuple[int, int, int]
+Projection = Literal["none", "minimum", "peak"]
 MODELS = ("salt", "salt_edit")
 
 
@@ -97,7 +98,7 @@ class RunView:
     last: int = -1
     subtract: bool = False
     mask_frame: int | None = None
-    projection: Literal["none", "minimum", "peak"] = "none"
+    projection: Projection = "none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +181,9 @@ class Profile:
         positions = tuple(map(float, told["positions"]))
         if not len(points) == len(diameters) == len(positions) > told["narrowest"] >= 0:
             raise ValueError("the profile's parts do not fit each other")
-        figures = (float(told[name]) for name in ("reference", "min_diameter", "stenosis"))
-        return cls(positions, diameters, points, int(told["narrowest"]), *figures, unit=str(told["unit"]))
+        reference, least, stenosis = (float(told[name]) for name in ("reference", "min_diameter", "stenosis"))
+        narrowest, unit = int(told["narrowest"]), str(told["unit"])
+        return cls(positions, diameters, points, narrowest, reference, least, stenosis, unit)
 
 
 @dataclass(frozen=True)
@@ -254,8 +256,8 @@ class TrainingEvent:
         """Read an event of `/salt/train/events`."""
         if told["event"] != "step":
             return cls(str(told["event"]), detail=str(told["detail"]), stats=dict(told.get("stats", {})))
-        figures = (float(told[name]) for name in ("share", "loss", "dice"))
-        return cls("step", int(told["step"]), *figures)
+        share, loss, dice = (float(told[name]) for name in ("share", "loss", "dice"))
+        return cls("step", int(told["step"]), share, loss, dice)
 
 
 @dataclass(frozen=True)

@@ -70,11 +70,15 @@ class Program:
     def __init__(self, command: list[str], environment: Mapping[str, str] | None) -> None:
         log, path = tempfile.mkstemp(prefix="salt-", suffix=".log")
         self._log = Path(path)
-        # A group of its own: what it starts is to end with it.
-        group = {"start_new_session": True} if os.name == "posix" else {}
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, **group
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                # A group of its own: what it starts is to end with it.
+                start_new_session=os.name == "posix",
             )
         finally:
             os.close(log)

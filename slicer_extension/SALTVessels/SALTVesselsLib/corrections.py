@@ -141,8 +141,8 @@ class Corrections:
         return True
 
     def _state(self) -> _State:
-        masks = (np.packbits(array).tobytes() for array in (self.mask, self.painted, self.erased))
-        return _State(*masks, self.foreground, self.background)
+        mask, painted, erased = (np.packbits(array).tobytes() for array in (self.mask, self.painted, self.erased))
+        return _State(mask, painted, erased, self.foreground, self.background)
 
     def _unpacked(self, packed: bytes) -> np.ndarray:
         bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=self.mask.size)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .answers import Listing, Nonsense, ServerInfo
 from .calls import INFO, TRANSFER, Call, Caller, Failed, quoted, told
+from .multipart import File
 from .pixels import Picture, from_nrrd, mask_from_nrrd_by_steps, to_nrrd
 from .transport import Reply, Ticket
 
@@ -93,7 +94,7 @@ class ImagesClient(Caller):
         """
         names = [{"name": name, "idx": value} for name, value in labels.items()]
         known = json.dumps({**(params or {}), "label_info": names})
-        form = {"params": known, "label": ("label.nrrd", label)}
+        form: dict[str, str | File] = {"params": known, "label": ("label.nrrd", label)}
         call = Call("PUT", "/datastore/label", TRANSFER, {"image": image, "tag": FINAL}, form)
         return self.ask(call, lambda reply: None, done, failed)
 

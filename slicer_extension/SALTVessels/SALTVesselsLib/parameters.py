@@ -44,14 +44,17 @@ class _Text:
         parameters.node.SetParameter(self._name, value)
 
 
-class _Flag(_Text):
+class _Flag:
     """A property that is on or off."""
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
     def __get__(self, parameters: Parameters, owner: type | None = None) -> bool:
-        return super().__get__(parameters, owner) == "true"
+        return parameters.node.GetParameter(self._name) == "true"
 
     def __set__(self, parameters: Parameters, value: bool) -> None:
-        super().__set__(parameters, "true" if value else "false")
+        parameters.node.SetParameter(self._name, "true" if value else "false")
 
 
 class _Node:

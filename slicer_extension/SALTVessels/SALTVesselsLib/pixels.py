@@ -128,16 +128,15 @@ def _read(file: bytes) -> Generator[None, None, tuple[sitk.ImageFileReader, np.n
         components = header.GetNumberOfComponents()
         one = sitk.GetArrayViewFromImage(sitk.Image((1,) * header.GetDimension(), header.GetPixelID(), components))
         shape = header.GetSize()[::-1] + one.shape[header.GetDimension() :]
-        content: bytes | bytearray | memoryview = memoryview(file)[begin:]
-        if _COMPRESSED in file[:begin]:
-            content = yield from _decompressed(content)
+        stored = memoryview(file)[begin:]
+        content = (yield from _decompressed(stored)) if _COMPRESSED in file[:begin] else stored
         order = ">" if _BIG_ENDIAN in file[:begin] else "<"
         return header, np.frombuffer(content, one.dtype.newbyteorder(order)).reshape(shape)
     except (RuntimeError, zlib.error, ValueError) as error:
         raise ValueError("the file is no NRRD, or damaged") from error
 
 
-def _decompressed(content: memoryview) -> Generator[None, None, bytearray]:
+def _decompressed(content: bytes | memoryview) -> Generator[None, None, bytearray]:
     whole, reader = bytearray(), zlib.decompressobj(GZIP)
     while content and not reader.eof:
         whole += reader.decompress(content, _AT_A_TIME)

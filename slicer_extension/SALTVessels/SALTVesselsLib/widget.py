@@ -9,11 +9,12 @@ from typing import Any
 import qt
 
 from .workflow.panel import Panel
+from .workflow.segment import Frames
 from .workflow.words import BASE, line_of
 
 TOOLS = ("add", "remove", "box", "bridge", "paint", "erase", "profile")
 LIGHTS = {"off": "Gray", "trying": "Amber", "on": "Green", "token": "Amber", "lost": "Red"}
-FRAMES = ("this", "all", "follow")
+FRAMES: tuple[Frames, ...] = ("this", "all", "follow")
 PROJECTIONS = ("none", "minimum", "peak")
 # A button that is pressed looks much like others in the dark.
 IN_HAND = "background-color: palette(highlight); color: palette(highlighted-text);"

@@ -9,6 +9,8 @@ import slicer
 
 from . import colours
 
+Values = Sequence[float] | np.ndarray
+
 _CURVE = "SALT.curve"
 
 
@@ -48,7 +50,7 @@ class Curve:
         shown = (slicer.util.arrayFromTableColumn(self.table, name) for name in self._columns)
         self.put(*(np.append(values, value) for values, value in zip(shown, (x, *y), strict=True)))
 
-    def put(self, x: Sequence[float], *y: Sequence[float]) -> None:
+    def put(self, x: Values, *y: Values) -> None:
         """Show these points and no others."""
         arrays = [np.asarray(values, float) for values in (x, *y)]
         if len(arrays) != len(self._columns) or len({array.shape for array in arrays}) != 1:

@@ -9,7 +9,6 @@ import slicer
 from . import colours, nodes
 
 Ras = tuple[float, float, float]
-Points = slicer.vtkMRMLMarkupsFiducialNode
 
 # Per cent of a view's diagonal: small enough to see the vessel that was meant.
 SIZE = 1.8
@@ -42,7 +41,7 @@ class Clicks:
         nodes.remove(self._removed)
 
 
-def _points(name: str, colour: colours.Colour, image: slicer.vtkMRMLVolumeNode) -> Points:
+def _points(name: str, colour: colours.Colour, image: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLNode:
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
     node.CreateDefaultDisplayNodes()
     node.SetLocked(True)

@@ -50,17 +50,18 @@ def confine(node: slicer.vtkMRMLDisplayableNode) -> None:
 
     The two planes of a biplane run lie at the same place of the scene: what is drawn on one would appear on both.
     """
-    image = owner(node).GetID()
+    image = owner(node)
+    assert image is not None
     shown = {
         composite.GetLayoutName(): composite.GetBackgroundVolumeID()
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     }
-    alone = {image} >= {background for background in shown.values() if background}
+    alone = {image.GetID()} >= {background for background in shown.values() if background}
     for number in range(node.GetNumberOfDisplayNodes()):
         display = node.GetNthDisplayNode(number)
         display.RemoveAllViewNodeIDs()
         for name, background in shown.items():
-            if not alone and background == image:
+            if not alone and background == image.GetID():
                 display.AddViewNodeID(slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode").GetID())
 
 

@@ -148,8 +148,9 @@ class Outlines:
     def _write(self, node: slicer.vtkMRMLSegmentationNode, label: str, mask: np.ndarray) -> None:
         with self._unheard():
             labelmaps.write(node, self._segment(node, label), mask, self._grid)
-        if node is not self.node:
-            place(self.node).sequence.StorableModified()
+        where = place(self.node)
+        if where is not None and node is not self.node:
+            where.sequence.StorableModified()
 
     def _segment(self, node: slicer.vtkMRMLSegmentationNode, label: str) -> str:
         segmentation = node.GetSegmentation()

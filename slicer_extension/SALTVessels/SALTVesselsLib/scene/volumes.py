@@ -152,7 +152,7 @@ def pixel(node: slicer.vtkMRMLVolumeNode, ras: Sequence[float]) -> tuple[int, in
     return i, j, k
 
 
-def point(node: slicer.vtkMRMLVolumeNode, ijk: Sequence[float]) -> tuple[float, float, float]:
+def point(node: slicer.vtkMRMLVolumeNode, ijk: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     """Return the point of the world at a pixel, or between pixels."""
     return to_world(node).TransformPoint((ijk_to_ras(node) @ (*ijk, 1.0))[:3])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 import slicer
@@ -211,7 +212,7 @@ class Images:
     def _add(self, image: str, picture: Picture) -> None:
         self._context.by_pieces(self._added(image, picture), lambda volume: self._ready(image, volume))
 
-    def _added(self, image: str, picture: Picture) -> Generator[object, None, slicer.vtkMRMLVolumeNode]:
+    def _added(self, image: str, picture: Picture) -> Generator[Any, None, slicer.vtkMRMLVolumeNode]:
         """Add an image with its outlines and show it; each step of that takes its time."""
         if TIMES in picture.facts:
             run = yield from runs.add_by_steps(picture, image)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Literal, cast
 
 import numpy as np
 
-from ..answers import EditRequest, JobState, Outline, Problem, RunView
+from ..answers import EditRequest, JobState, Outline, Problem, Projection, RunView
 from ..jobs import Poll
+from ..transport import Ticket
 from .case import Case
 from .context import Context
 from .images import Images
@@ -103,7 +104,7 @@ class Segment:
         if case.shape[0] == 1:
             return None
         parameters = self._context.parameters
-        projection = parameters.projection or "none"
+        projection = cast(Projection, parameters.projection or "none")
         # Over time, all frames are looked at.
         first, last = (0, -1) if whole or projection != "none" else (case.frame, case.frame)
         return RunView(first, last, parameters.subtraction, None, projection)
@@ -174,7 +175,7 @@ class Segment:
             words = f"Stopped: {len(frames)} of {case.shape[0]} frames are outlined."
         self._context.by_pieces(_put(case, frames, outline), lambda _: self._end(words))
 
-    def _look(self, heard: object) -> object:
+    def _look(self, heard: Callable[[], None]) -> Ticket:
         client = self._context.client
         assert client is not None
 

@@ -9,6 +9,7 @@ from ..addresses import is_loopback
 from ..answers import Problem, ServerInfo
 from ..client import Client
 from ..jobs import Poll
+from ..transport import Ticket
 from .context import Context
 
 State = Literal["off", "trying", "on", "token", "lost"]
@@ -93,7 +94,7 @@ class Server:
         settings.write(ALLOWED, "\n".join([*allowed, address]))
         return True
 
-    def _look(self, heard: Callable[[], None]) -> object:
+    def _look(self, heard: Callable[[], None]) -> Ticket:
         assert self._context.client is not None
 
         def known(info: ServerInfo) -> None:

@@ -115,7 +115,9 @@ class Tools:
     def click(self, volume: slicer.vtkMRMLVolumeNode, ras: Ras, other: bool = False) -> None:
         """Take a click on an image; `other` is one with shift, or of the other button."""
         case = self._case(volume)
-        pixel = None if case is None else case.pixel(ras)
+        if case is None:
+            return
+        pixel = case.pixel(ras)
         if pixel is None:
             return
         if self.tool in ("add", "remove"):
@@ -137,13 +139,13 @@ class Tools:
         case = self._case(volume)
         if case is None or self.tool != "box":
             return
-        corners = case.pixel(begin), case.pixel(end)
-        if corners[0] is None or corners[1] is None:
+        one, other = case.pixel(begin), case.pixel(end)
+        if one is None or other is None:
             self._context.say("The box reaches out of the image; draw it inside.")
-        elif corners[0][0] == corners[1][0] or corners[0][1] == corners[1][1]:
+        elif one[0] == other[0] or one[1] == other[1]:
             self._context.say("The box is empty: press, drag, and let go.")
         else:
-            self._correct.box(*corners)
+            self._correct.box(one, other)
 
     def forget(self) -> None:
         """Lay the tool down and let go of everything in the scene."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import slicer
 import vtk
 
 from ..scene import volumes
 
-Volume = slicer.vtkMRMLVolumeNode
+Volume: TypeAlias = slicer.vtkMRMLVolumeNode
 MAIN = "Red"
 
 
