@@ -118,7 +118,7 @@ def _look(studies: Path, labels: dict[str, np.ndarray]) -> list[str]:
     for version in store.versions():
         adapted_model(store.path(version))
     pointer = studies / "adapters" / "current"
-    if pointer.exists() and store.current() is None and pointer.read_text().strip() != "base":
+    if pointer.exists() and store.current() is None and pointer.read_text().split()[:1] != ["base"]:
         faults.append(f"current names {pointer.read_text()!r}")
     return faults
 

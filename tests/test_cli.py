@@ -301,7 +301,9 @@ def test_versions_are_taken_in_put_in_use_shown_sent_out_and_rolled_back(adapter
     out = tmp_path / "sent.safetensors"
     assert salt("adapters", "export", tmp_path, "0001", out).exit_code == 0
     assert read_card(out)["version"] == "0001"
-    assert "base is in use" in salt("adapters", "rollback", tmp_path).output
+    salt("adapters", "promote", tmp_path, "0001")
+    for before in ("0002", "base"):
+        assert f"{before} is in use" in salt("adapters", "rollback", tmp_path).output
 
 
 @pytest.mark.parametrize(

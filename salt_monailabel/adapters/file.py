@@ -95,7 +95,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
     AdapterError
         If the file is missing, truncated or no adapter.
     """
-    return _read(Path(path))[0]
+    return _read(Path(path), tensors=False)[0]
 
 
 def load(model: nn.Module, path: str | Path, *, cache: Path | None = None) -> Adapter:
@@ -173,17 +173,19 @@ def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None
         raise OSError(f"the adapter could not be written to {path}: {error}; is the disk full?") from error
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the card and the tensors; the card alone takes no longer for a large adapter."""
     if not path.is_file():
         raise AdapterError(f"there is no adapter at {path}")
     try:
         with safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            names = file.keys() if tensors else ()
+            loaded = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise AdapterError(
             f"{path} is damaged or no adapter ({error}); restore it or use an earlier version"
         ) from error
     if not isinstance(card, dict) or card.get("format") != FORMAT or not {"config", "base_fingerprint"} <= card.keys():
         raise AdapterError(f"{path} is no adapter of this program ({FORMAT}), or its card is incomplete")
-    return card, tensors
+    return card, loaded

@@ -104,10 +104,11 @@ def questions_of_tiles(frame: LabelledFrame) -> list[Question]:
 
 @dataclass(frozen=True)
 class HeldBackScore:
-    """Means over questions and labels on what was held back."""
+    """Means over questions and labels on what was held back, and how many answers they are means of."""
 
     dice: float
     cl_dice: float
+    answers: int
 
 
 def score_held_back(predictor: Predictor, exam: Iterable[Question]) -> HeldBackScore:
@@ -122,7 +123,7 @@ def score_held_back(predictor: Predictor, exam: Iterable[Question]) -> HeldBackS
             if truth.any():
                 scores.append((dice(found, truth), cl_dice(found, truth)))
     mean = np.mean(scores, axis=0) if scores else (0.0, 0.0)
-    return HeldBackScore(float(mean[0]), float(mean[1]))
+    return HeldBackScore(float(mean[0]), float(mean[1]), len(scores))
 
 
 def _tile_numbers(shape: tuple[int, ...]) -> np.ndarray:

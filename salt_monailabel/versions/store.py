@@ -2,7 +2,8 @@
 
     FOLDER/0001/adapter.safetensors   see `adapters/file.py`; never changed
     FOLDER/0001/card.json             its card, for people
-    FOLDER/current                    "0001", or "base", replaced by an atomic rename
+    FOLDER/current                    "0001", or "base", and below it what was in use before, the last first;
+                                      replaced by an atomic rename
 
 A version's folder appears whole, by a rename. A reader sees the version in use before or the one after, whatever is
 killed in between.
@@ -14,6 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from .shared import shared_card
 
 BASE = "base"
 ADAPTER, CARD, CURRENT = "adapter.safetensors", "card.json", "current"
+# So many versions one can go back.
+REMEMBERED = 100
 
 
 class VersionError(ValueError):
@@ -54,11 +58,8 @@ class VersionStore:
 
     def current(self) -> str | None:
         """Return the name of the version in use; None if the base serves as it is."""
-        try:
-            name = (self.folder / CURRENT).read_text().strip()
-        except FileNotFoundError:
-            return None
-        return name if name.isdecimal() and self.path(name).is_file() else None
+        name = self._history()[0]
+        return None if name == BASE else name
 
     def path(self, name: str) -> Path:
         """Return the adapter file of a version."""
@@ -94,25 +95,33 @@ class VersionStore:
 
     def promote(self, name: str | None) -> None:
         """Put a version in use, or the base; raises `VersionError` if it is not there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         text = BASE if name is None else self._known(name)
-        with written_whole(self.folder / CURRENT) as partial:
-            partial.write_text(f"{text}\n", encoding="utf-8")
+        with self._locked():
+            self._use([text, *self._history()])
+
+    def succeed(self, name: str, before: str | None) -> bool:
+        """Put a version in use if the one before it still is, and return whether; a user may have chosen another."""
+        with self._locked():
+            history = self._history()
+            still = history[0] == (before or BASE)
+            if still:
+                self._use([self._known(name), *history])
+        return still
 
     def roll_back(self) -> str | None:
-        """Put the parent of the version in use back in use and return its name; None for the base.
+        """Put back in use what was in use before, and return its name; None for the base.
 
         Raises
         ------
         VersionError
-            If the base is in use: there is nothing before it.
+            If nothing was in use before.
         """
-        name = self.current()
-        if name is None:
-            raise VersionError("the base is in use; there is no version before it")
-        parent = self.card(name).get("parent")
-        self.promote(parent)
-        return parent
+        with self._locked():
+            history = self._history()
+            if len(history) == 1:
+                raise VersionError(f"{history[0]} is in use; there was no version before it")
+            self._use(history[1:])
+        return None if history[1] == BASE else history[1]
 
     def export(self, name: str, target: Path, pseudonyms: Pseudonyms | None = None) -> None:
         """Write a version to `target` for others, atomically; its card names no image, person or date.
@@ -153,9 +162,28 @@ class VersionStore:
         foreign = {"taken_in_from": origin, "learned_until": 0}
         return self._write(lambda path, own: copy(source, path, {**own, **foreign}), None)
 
-    def _write(self, write: Callable[[Path, dict[str, Any]], dict[str, Any]], parent: str | None) -> str:
+    def _history(self) -> list[str]:
+        """Return what is in use and what was before, the last first, as far as it is there; the base always is."""
+        try:
+            names = (self.folder / CURRENT).read_text().split()
+        except FileNotFoundError:
+            names = []
+        return [name for name in names if name == BASE or self._is_there(name)] or [BASE]
+
+    def _is_there(self, name: str) -> bool:
+        return name.isdecimal() and self.path(name).is_file()
+
+    def _use(self, history: list[str]) -> None:
+        known = [name for name, _ in groupby(history)]
+        with written_whole(self.folder / CURRENT) as partial:
+            partial.write_text("\n".join(known[:REMEMBERED]) + "\n", encoding="utf-8")
+
+    def _locked(self) -> FileLock:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):
+        return FileLock(self.folder / ".lock")
+
+    def _write(self, write: Callable[[Path, dict[str, Any]], dict[str, Any]], parent: str | None) -> str:
+        with self._locked():
             # What a killed process left half made.
             for left in self.folder.glob(".*.partial"):
                 shutil.rmtree(left)

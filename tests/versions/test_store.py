@@ -100,16 +100,42 @@ def test_a_store_is_read_again_by_another_process(store: VersionStore, adapter: 
     assert store.versions() == ["0001", "0002"]
 
 
-def test_rolling_back_goes_to_the_parent_and_at_last_to_the_base(store: VersionStore, adapter: Adapter) -> None:
+def test_rolling_back_goes_to_what_was_in_use_before_whatever_it_was_trained_on(
+    store: VersionStore, adapter: Adapter
+) -> None:
     grown(store, adapter, 2)
-    store.promote(store.add(adapter, {}, "0001"))
-    assert store.current() == "0003"
-    assert store.roll_back() == "0001" == store.current()
-    assert store.roll_back() is None
+    store.promote(store.add(adapter, {}, None))
+    store.promote("0003")
+    store.promote(None)
+    assert store.roll_back() == "0003" == store.current()
+    assert store.roll_back() == "0002" == store.current()
+    store.promote("0001")
+    assert [store.roll_back() for _ in range(3)] == ["0002", "0001", None]
     assert store.current() is None
     assert store.versions() == ["0001", "0002", "0003"]
-    with pytest.raises(VersionError, match="no version before it"):
+    with pytest.raises(VersionError, match="base is in use; there was no version before it"):
         store.roll_back()
+
+
+def test_a_version_that_was_removed_is_passed_over_on_the_way_back(store: VersionStore, adapter: Adapter) -> None:
+    grown(store, adapter, 3)
+    store.path("0002").unlink()
+    assert store.roll_back() == "0001" == store.current()
+
+
+def test_a_version_succeeds_none_but_the_one_it_was_judged_against(store: VersionStore, adapter: Adapter) -> None:
+    assert store.succeed(store.add(adapter, {}, None), None)
+    assert not store.succeed(store.add(adapter, {}, None), None)
+    assert store.current() == "0001"
+    assert store.succeed("0002", "0001")
+    assert store.roll_back() == "0001"
+
+
+def test_what_was_in_use_long_ago_is_forgotten(store: VersionStore, adapter: Adapter) -> None:
+    grown(store, adapter, 2)
+    for number in range(300):
+        store.promote(f"000{1 + number % 2}")
+    assert len((store.folder / "current").read_text().split()) == 100
 
 
 def test_a_version_that_is_not_there_cannot_be_promoted(store: VersionStore, adapter: Adapter) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -84,7 +84,7 @@ class Learner:
         """
         started = time.perf_counter()
         files = {pair["id"]: pair for pair in pairs}
-        times = {name: Path(pair["label"]).stat().st_mtime_ns for name, pair in files.items()}
+        times = _times(files)
         if not times:
             raise ImageError("there is no labelled image to learn from: submit a label first")
         current = self.host.store.current()
@@ -102,22 +102,22 @@ class Learner:
         self._ready = None
         start = values(adapter)
         result = self._train(adapter, start, wish, material, started, on_step)
-        learned = sorted(lesson.newest + lesson.replayed)
         card = {
             **card_of(self.host.options.base, adapter.model),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "asked_by": wish.asked_by,
-            "images": learned,
-            "labels_sha256": {name: _sha256(files[name]["label"]) for name in learned},
+            "images": list(material.labels_sha256),
+            "labels_sha256": material.labels_sha256,
             "learned_until": max([times[name] for name in lesson.newest] + [until]),
             "training": result,
         }
         version = self.host.store.add(adapter, card, current)
+        if result["promoted"] and not self.host.store.succeed(version, current):
+            result |= {"promoted": False, "why_not": "another version was put in use meanwhile"}
         if result["promoted"]:
-            self.host.store.promote(version)
             self._ready = (version, adapter)
         else:
-            logger.warning("version %s is worse on what was held back and is not put in use", version)
+            logger.warning("version %s is not put in use: %s", version, result["why_not"])
             if wish.mode == "update":
                 move(adapter, start, start)
                 self._ready = (current, adapter)
@@ -151,6 +151,7 @@ class Learner:
             self._settle(adapter, start, material.exam) if update else (self._judge(adapter, material.exam), 1.0)
         )
         final = history[-max(1, len(history) // 10) :]
+        why_not = _why_not(before, after)
         return {
             "mode": wish.mode,
             "images": material.images,
@@ -168,7 +169,8 @@ class Learner:
                 "after": asdict(after),
             },
             "share_of_the_way": share,
-            "promoted": after.dice >= before.dice - TOLERANCE,
+            "promoted": not why_not,
+            "why_not": why_not,
         }
 
     def _adapter(self, version: str | None) -> Adapter:
@@ -196,5 +198,17 @@ class Learner:
             return score_held_back(predictor, exam)
 
 
-def _sha256(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Return when each label was written, in ns; those removed meanwhile have no time, and none is of the future."""
+    times, now = {}, time.time_ns()
+    for name, pair in files.items():
+        with suppress(FileNotFoundError):
+            times[name] = min(Path(pair["label"]).stat().st_mtime_ns, now)
+    return times
+
+
+def _why_not(before: HeldBackScore, after: HeldBackScore) -> str:
+    """Return why a version is not put in use; nothing if it is."""
+    if not after.answers:
+        return "there was no vessel held back to judge it by"
+    return "it is worse on what was held back" if after.dice < before.dice - TOLERANCE else ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,8 @@ class Material:
         How the questions were chosen.
     skipped : sequence of str
         What could not be used, and why.
+    labels_sha256 : mapping of name to str
+        The labels that are learned from, by the hash of what was read.
     """
 
     newest: Sequence[LabelledFrame]
@@ -44,6 +48,7 @@ class Material:
     exam: Sequence[Question]
     rule: str
     skipped: Sequence[str]
+    labels_sha256: Mapping[str, str]
 
     @property
     def images(self) -> int:
@@ -75,14 +80,15 @@ def read_material(
     """
     reader = _Reader(files, labels)
     newest, replayed = (reader.read(names, rng) for names in (lesson.newest, lesson.replayed))
+    learned = dict(sorted(reader.labels_sha256.items()))
     judging = reader.read(lesson.judging)
     if not newest + replayed:
         raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
     if not few:
-        return Material(newest, replayed, windows_of(judging), RULE_IMAGES, reader.skipped)
+        return Material(newest, replayed, windows_of(judging), RULE_IMAGES, reader.skipped, learned)
     newest, replayed = ([without(frame, tiles_held_back(frame)) for frame in frames] for frames in (newest, replayed))
     exam = [question for frame in judging for question in questions_of_tiles(frame)]
-    return Material(newest, replayed, exam, RULE_TILES, reader.skipped)
+    return Material(newest, replayed, exam, RULE_TILES, reader.skipped, learned)
 
 
 class _Reader:
@@ -92,19 +98,27 @@ class _Reader:
         self.files = files
         self.labels = labels
         self.skipped: list[str] = []
+        self.labels_sha256: dict[str, str] = {}
 
     def read(self, names: Sequence[str], rng: np.random.Generator | None = None) -> list[LabelledFrame]:
         """Return the labelled frames of some images; what cannot be used is kept in `skipped`."""
         frames: list[LabelledFrame] = []
         for name in names:
             try:
+                label = Path(self.files[name]["label"]).read_bytes()
                 # Files in several folders may have one name.
                 frames += [replace(frame, name=name) for frame in self._frames(self.files[name], rng)]
+                self.labels_sha256[name] = hashlib.sha256(label).hexdigest()
+            except FileNotFoundError:
+                self._skip(f"the label of {name} was removed")
             except ImageError as error:
-                if str(error) not in self.skipped:
-                    logger.warning("left out: %s", error)
-                    self.skipped.append(str(error))
+                self._skip(str(error))
         return frames
+
+    def _skip(self, why: str) -> None:
+        if why not in self.skipped:
+            logger.warning("left out: %s", why)
+            self.skipped.append(why)
 
     def _frames(self, pair: Mapping[str, Any], rng: np.random.Generator | None) -> list[LabelledFrame]:
         try:

@@ -91,6 +91,8 @@ def _read(store: VersionStore, name: str, in_use: bool) -> Version:
         training = card.get("training") or {}
         judged = training.get("held_back")
         promoted = training.get("promoted")
+        if judged and not judged["after"].get("answers", True):
+            judged = promoted = None
         return Version(
             name,
             "unjudged" if promoted is None else "promoted" if promoted else "refused",

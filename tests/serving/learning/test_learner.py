@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from salt_monailabel.adapters import read_card
+from salt_monailabel.imaging import ImageError
 from salt_monailabel.serving.host import ModelHost
 from salt_monailabel.serving.learning.learner import Learner
 from salt_monailabel.serving.learning.wish import Wish
@@ -64,10 +66,16 @@ def copy(lesson: Lesson, tmp_path: Path) -> Path:
 
 def judged(monkeypatch: pytest.MonkeyPatch, *dice: float) -> None:
     """Have what is held back scored as this, in this order."""
-    scores = iter([HeldBackScore(score, 0.8) for score in dice])
+    scores = iter([HeldBackScore(score, 0.8, 3) for score in dice])
     monkeypatch.setattr(
         "salt_monailabel.serving.learning.learner.score_held_back", lambda predictor, exam: next(scores)
     )
+
+
+def pair(studies: Path, name: str) -> dict[str, str]:
+    """Return the files of a labelled image, as a datastore names them."""
+    label = studies / "labels" / "final" / f"{name}.nrrd"
+    return {"id": name, "image": str(studies / f"{name}.png"), "label": str(label)}
 
 
 def damage(path: Path) -> None:
@@ -187,7 +195,9 @@ def test_training_goes_on_from_the_version_in_use(copy: Path) -> None:
 
 def test_the_card_says_what_was_learned_from_and_what_judged_it(lesson: Lesson) -> None:
     card = VersionStore(lesson.studies / "adapters").card("0001")
-    assert card["images"] == ["good", "spoilt"]
+    label = lesson.studies / "labels" / "final" / "good.nrrd"
+    assert card["images"] == ["good"]
+    assert card["labels_sha256"] == {"good": hashlib.sha256(label.read_bytes()).hexdigest()}
     judged = card["training"]["held_back"]
     assert "tiles" in judged["rule"]
     assert judged["after"]["dice"] > judged["before"]["dice"]
@@ -217,11 +227,52 @@ def test_a_refused_update_leaves_the_loaded_adapter_as_it_was(copy: Path, monkey
         host, "trainable", lambda version, load=host.trainable: loaded.append(load(version)) or loaded[-1]
     )
     learner = Learner(host)
-    pair = {"id": "good", "image": str(copy / "good.png"), "label": str(copy / "labels" / "final" / "good.nrrd")}
     for _ in range(2):
-        assert not learner.learn(Wish(seconds=0.1), [pair])["promoted"]
+        assert not learner.learn(Wish(seconds=0.1), [pair(copy, "good")])["promoted"]
     assert len(loaded) == 1
     assert all(torch.equal(now, then) for now, then in zip(values(loaded[0]), untouched, strict=True))
+
+
+def test_a_version_that_is_rolled_back_during_an_update_does_not_come_back_by_it(copy: Path) -> None:
+    store = VersionStore(copy / "adapters")
+    result = Learner(ModelHost(Options(), store)).learn(
+        Wish(seconds=0.1), [pair(copy, "good")], on_start=lambda images: store.roll_back()
+    )
+    assert (result["promoted"], store.current(), store.versions()) == (False, None, ["0001", "0002"])
+    assert "meanwhile" in result["why_not"]
+
+
+def test_a_version_that_nothing_can_judge_is_not_put_in_use(tmp_path: Path) -> None:
+    # All that is labelled lies in one tile, so that none can be held back.
+    dot = np.zeros_like(TAUGHT)
+    dot[2:9, 2:9] = 1
+    with serving(tmp_path / "studies") as viewer:
+        viewer.put_image("dot", png(IMAGE))
+        viewer.put_label("dot", one_slice(dot))
+        stats = viewer.train(seconds=0.1).json()
+        assert viewer.info()["adapter"] == "base"
+    assert (stats["promoted"], stats["held_back"]["after"]["answers"]) == (False, 0)
+    assert "no vessel held back" in stats["why_not"]
+
+
+def test_a_label_that_is_sent_anew_during_an_update_is_no_part_of_its_card(copy: Path) -> None:
+    label = copy / "labels" / "final" / "good.nrrd"
+    learned = hashlib.sha256(label.read_bytes()).hexdigest()
+    store = VersionStore(copy / "adapters")
+    Learner(ModelHost(Options(), store)).learn(
+        Wish(seconds=0.1), [pair(copy, "good")], on_start=lambda images: label.write_bytes(b"another")
+    )
+    assert store.card("0002")["labels_sha256"] == {"good": learned}
+
+
+def test_a_label_that_is_removed_meanwhile_costs_the_others_nothing(copy: Path) -> None:
+    gone = {**pair(copy, "good"), "id": "gone", "label": str(copy / "gone.nrrd")}
+    host = ModelHost(Options(), VersionStore(copy / "adapters"))
+    learner = Learner(host)
+    assert learner.learn(Wish(seconds=0.1), [gone, pair(copy, "good")])["images"] == 1
+    (copy / "labels" / "final" / "good.nrrd").rename(copy / "kept.nrrd")
+    with pytest.raises(ImageError, match="submit a label first"):
+        learner.learn(Wish(seconds=0.1), [gone])
 
 
 @pytest.mark.parametrize(("whole", "half", "share", "after"), [(0.83, 0.81, 1, 0.83), (0.82, 0.815, 0.5, 0.815)])

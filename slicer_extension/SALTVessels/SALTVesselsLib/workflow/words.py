@@ -21,11 +21,16 @@ def words_of(event: TrainingEvent) -> str:
     if event.kind != "done":
         return f"Nothing was learned: {event.detail}"
     stats = event.stats
+    if not stats["held_back"]["after"]["answers"]:
+        return (
+            f"Version {stats['version']} is not used, since no vessel was held back to judge it by. To try it, choose "
+            "it below and press Use."
+        )
     before, after = (_dice(stats, which) for which in ("before", "after"))
     figures = f"On outlines that were held back from learning, Dice went from {before:.3f} to {after:.3f}."
     if stats["promoted"]:
         return f"{figures} Version {stats['version']} is in use now."
-    return f"{figures} That is worse, so version {stats['version']} is not used; outlines come from the one before."
+    return f"{figures} Version {stats['version']} is not used: {stats['why_not']}."
 
 
 def _dice(stats: dict[str, Any], which: str) -> float:
