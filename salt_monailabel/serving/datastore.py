@@ -52,7 +52,7 @@ class VesselDatastore(NestedDatastore):
         super().__init__(folder, auto_reload, read_only)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Store an image if it can be read. One that is sent again keeps its labels."""
+        """Store an image if it can be read. One that is sent again keeps its labels; another gets none of them."""
         with discarded_on_error(image_filename), explained():
             name, extension = self._to_id(Path(image_filename).name)
             image_id, info = image_id or name, _noted(image_info)
@@ -63,14 +63,16 @@ class VesselDatastore(NestedDatastore):
                     f"{image_id} cannot be stored as '{extension}'; name it by one of {', '.join(EXTENSIONS)}"
                 )
             try:
-                read_study(image_filename)
+                sent = read_study(image_filename)
             except ImageError as error:
                 # The sender knows nothing of the temporary file's name.
                 raise ImageError(str(error).replace(Path(image_filename).name, image_id)) from error
-            with self._guard:
+            with self._changing_file():
                 known, target = self._everything().get(image_id), self._place(f"{image_id}{extension}")
                 before = self._place(file_of(image_id, known)) if known else target
                 self._must_not_displace(image_id, target.name)
+                if known and known.labels:
+                    _must_be_same(image_id, before, sent)
                 with written_whole(target) as partial:
                     shutil.copyfile(image_filename, partial)
                 info |= {"ts": int(time.time()), "name": target.name}
@@ -135,12 +137,12 @@ class VesselDatastore(NestedDatastore):
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add to what is known of an image."""
-        with self._guard:
+        with self._changing_file():
             super().update_image_info(image_id, _noted(info))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add to what is known of a label."""
-        with self._guard:
+        with self._changing_file():
             super().update_label_info(label_id, label_tag, _noted(info))
 
     def _must_not_displace(self, image_id: str, name: str) -> None:
@@ -159,7 +161,7 @@ class VesselDatastore(NestedDatastore):
     def _store_label(self, image_id: str, labels: np.ndarray, study: Study, tag: str, info: dict[str, Any]) -> None:
         folder = Path(self._datastore.label_path(tag))
         folder.mkdir(parents=True, exist_ok=True)
-        with self._guard:
+        with self._changing_file():
             known = self._datastore.objects.get(image_id)
             if known is None:
                 raise HTTPException(404, f"the image '{image_id}' was removed from the datastore")
@@ -200,6 +202,28 @@ class VesselDatastore(NestedDatastore):
             # A mask of 0 and 255 is read as 0 and 1.
             renumbered[labels == (1 if value > 127 and labels.max() == 1 else value)] = self.label_names.index(name) + 1
         return renumbered
+
+
+def _must_be_same(image_id: str, stored: Path, sent: Study) -> None:
+    """Refuse an upload in the place of an image with labels, which are not those of another one."""
+    try:
+        same = _same_pixels(read_study(stored), sent)
+    except ImageError as error:
+        raise HTTPException(
+            409,
+            f"'{image_id}' has a label, and its image is gone or damaged: nobody can tell whether this is the one; "
+            f"send it under another name, or put the file of '{image_id}' back",
+        ) from error
+    if not same:
+        raise HTTPException(409, f"'{image_id}' is another image, with a label; send this one under another name")
+
+
+def _same_pixels(one: Study, other: Study) -> bool:
+    # Frame by frame: a run need not be in memory twice.
+    frames = range(len(one.pixels))
+    return one.pixels.shape == other.pixels.shape and all(
+        np.array_equal(one.pixels[frame], other.pixels[frame]) for frame in frames
+    )
 
 
 def _noted(info: dict[str, Any] | None) -> dict[str, Any]:

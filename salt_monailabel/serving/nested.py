@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
+from filelock import FileLock
+from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
 
 from salt_monailabel.imaging import EXTENSIONS
 from salt_monailabel.whole_files import PARTIAL, written_whole
@@ -21,9 +24,11 @@ from .folders import images_in
 from .names import flat_name, new_ids, split_name
 from .watching import FolderWatch
 
+logger = logging.getLogger(__name__)
+
 
 class NestedDatastore(LocalDatastore):
-    """MONAI Label's folder of images and labels, and the folders in it, for several threads.
+    """MONAI Label's folder of images and labels, and the folders in it, for several threads and processes.
 
     See `images_in` for what is an image, and `new_ids` for what it is called. An id stands for one file ever after,
     unless the image is removed here. What is known of an image whose file is gone, and its labels, are kept until it is
@@ -40,6 +45,9 @@ class NestedDatastore(LocalDatastore):
 
     def __init__(self, folder: str, auto_reload: bool = True, read_only: bool = False) -> None:
         self._guard = threading.RLock()
+        self._lock = FileLock(Path(folder) / ".lock")
+        # What tells the file of what is known, as it was last read or written here, from one of another process.
+        self._state: tuple[int, ...] | None = None
         # Images whose files are gone.
         self._away: dict[str, ImageLabelModel] = {}
         patterns = [f"*{case}" for e in EXTENSIONS for case in (e, e.upper())]
@@ -61,7 +69,7 @@ class NestedDatastore(LocalDatastore):
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels."""
-        with self._guard:
+        with self._changing_file():
             known = self._datastore.objects.get(image_id)
             if known is None:
                 raise HTTPException(404, f"there is no image '{image_id}' in the datastore")
@@ -73,7 +81,7 @@ class NestedDatastore(LocalDatastore):
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label."""
-        with self._guard:
+        with self._changing_file():
             if not self._datastore.label(label_id, label_tag):
                 raise HTTPException(404, f"'{label_id}' has no label '{label_tag}'")
             Path(self.get_label_uri(label_id, label_tag)).unlink(missing_ok=True)
@@ -100,18 +108,36 @@ class NestedDatastore(LocalDatastore):
         with self._guard:
             return super().json()
 
+    @contextmanager
+    def _changing_file(self) -> Iterator[None]:
+        """Keep others from changing what is known meanwhile, and begin with what they made of it."""
+        with self._guard, self._lock:
+            self._init_from_datastore_file()
+            yield
+
     def _reconcile_datastore(self) -> None:
-        with self._guard:
-            # Of a network folder that is not there for a moment, nothing was removed.
-            os.stat(self._datastore.label_path(None))
+        # Of a network folder that is not there for a moment, nothing was removed.
+        os.stat(self._datastore.label_path(None))
+        with self._changing_file():
             super()._reconcile_datastore()
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
-        before = self._datastore
-        super()._init_from_datastore_file(throw_exception)
-        if self._datastore is not before:
+        """Read what is known, if another process wrote it since it was last read or written here."""
+        with self._guard, self._lock:
+            file = Path(self._datastore_config_path)
+            if not file.exists() or (state := _state(file)) == self._state:
+                return
+            try:
+                read = LocalDatastoreModel.model_validate_json(file.read_bytes())
+            except ValueError as error:
+                if throw_exception:
+                    raise
+                logger.error("%s is damaged and was not read: %s", file, error)
+                return
+            read.base_path = self._datastore_path
+            self._datastore, self._state = read, state
             # The file has them too.
-            self._away = {}
+            self._away = {image: read.objects.pop(image) for image in self._away if image in read.objects}
 
     def _add_non_existing_images(self) -> int:
         """Look for images; move those whose files are gone aside, and those that are back to the others."""
@@ -155,14 +181,13 @@ class NestedDatastore(LocalDatastore):
         return {name: file for name, file in found.items() if not name.startswith(PARTIAL)}
 
     def _update_datastore_file(self, lock: bool = True) -> None:
-        with self._guard:
+        with self._guard, self._lock:
             everything = self._datastore.model_copy(update={"objects": self._everything()})
             text = json.dumps(everything.model_dump(exclude={"base_path"}), indent=2, default=str)
             target = Path(self._datastore_config_path)
-            self._ignore_event_config = True
             with written_whole(target) as partial:
                 partial.write_text(text)
-            self._config_ts = target.stat().st_mtime
+            self._state = _state(target)
 
     def _everything(self) -> dict[str, ImageLabelModel]:
         return {**self._datastore.objects, **self._away}
@@ -174,3 +199,9 @@ class NestedDatastore(LocalDatastore):
 def file_of(image_id: str, known: ImageLabelModel) -> str:
     """Return where the file of an image lies in the folder; MONAI Label has them all at its top."""
     return str(known.image.info.get("file") or f"{image_id}{known.image.ext}")
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Return what differs between a file and the one that took its place."""
+    status = file.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -351,7 +351,8 @@ FORBIDDEN = {
     "annotator": """
         POST /train/salt, DELETE /train/, POST /batch/infer/salt, DELETE /batch/infer, POST /scoring/x, POST /scoring/,
         DELETE /scoring/, GET /logs/, GET /logs/gpu, POST /salt/adapters/rollback, POST /salt/adapters/import,
-        POST /salt/adapters/base/promote, PATCH /datastore/image, PUT /infer/salt, GET //logs/, POST //train/salt
+        POST /salt/adapters/base/promote, PATCH /datastore/image, PUT /infer/salt, GET //logs/, POST //train/salt,
+        DELETE /datastore/image?id=two, DELETE /datastore/?id=two
     """,
 }
 

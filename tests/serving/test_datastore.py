@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from fastapi import HTTPException
 
 from salt_monailabel.imaging import read_mask, read_study
 from salt_monailabel.serving.datastore import VesselDatastore
 from salt_monailabel.whole_files import PARTIAL
 
-from .viewer import Viewer, drawing, geometry, nrrd, one_slice, png, read, serving
+from .viewer import Viewer, contents, drawing, geometry, nrrd, one_slice, png, read, serving
 
 IMAGE, VESSELS = drawing(rows=96, columns=128)
+GRAY = IMAGE[..., 1]
 
 
 @pytest.fixture
@@ -119,12 +121,49 @@ def test_a_corrected_label_replaces_the_one_before(viewer: Viewer, studies: Path
 
 
 def test_sending_an_image_again_keeps_its_label(viewer: Viewer, studies: Path) -> None:
-    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
-    for upload in (png(IMAGE), nrrd(IMAGE[..., 1])):
-        assert viewer.put_image("one", upload).status_code == 200
-        assert viewer.status() == {"total": 1, "completed": 1, "label_tags": {"final": 1}}
+    viewer.put_image("two", png(GRAY))
+    viewer.put_label("two", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    for upload in (png(GRAY), nrrd(GRAY)):
+        assert viewer.put_image("two", upload).status_code == 200
+        assert viewer.status() == {"total": 2, "completed": 1, "label_tags": {"final": 1}}
     # Two files of one name would be one image to the datastore, and no one knows which.
-    assert [path.name for path in studies.glob("one.*")] == ["one.nrrd"]
+    assert [path.name for path in studies.glob("two.*")] == ["two.nrrd"]
+
+
+@pytest.mark.parametrize("tag", ["final", "original"])
+@pytest.mark.parametrize("other", [np.flipud(IMAGE), IMAGE[:-1], GRAY, GRAY[None].repeat(2, 0)])
+def test_another_image_under_a_name_that_has_a_label_is_refused(
+    viewer: Viewer, studies: Path, other: np.ndarray, tag: str
+) -> None:
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}], tag)
+    before = contents(studies)
+    reply = viewer.put_image("one", png(other) if other.ndim == 2 or other.shape[-1] == 3 else nrrd(other))
+    assert (reply.status_code, "another name" in reply.json()["detail"]) == (409, True)
+    assert contents(studies) == before
+    assert viewer.put_image("one", png(IMAGE)).status_code == 200
+
+
+def test_a_label_whose_image_is_gone_goes_to_no_newcomer_of_that_name(viewer: Viewer, studies: Path) -> None:
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    store = VesselDatastore(str(studies), ("artery", "vein"), auto_reload=False)
+    (studies / "one.png").rename(studies.parent / "one.png")
+    sent = studies.parent / "sent.png"
+    sent.write_bytes(png(np.flipud(IMAGE))[1])
+    for noticed in (False, True):
+        if noticed:
+            store.refresh()
+        with pytest.raises(HTTPException, match="another name, or put the file of 'one' back") as refused:
+            store.add_image("one", str(sent), {})
+        assert refused.value.status_code == 409
+    (studies.parent / "one.png").rename(studies / "one.png")
+    store.refresh()
+    assert store.get_labeled_images() == ["one"]
+    assert (studies / "one.png").read_bytes() == png(IMAGE)[1]
+
+
+def test_another_image_takes_the_place_of_one_without_a_label(viewer: Viewer, studies: Path) -> None:
+    assert viewer.put_image("one", png(np.flipud(IMAGE))).status_code == 200
+    assert (studies / "one.png").read_bytes() == png(np.flipud(IMAGE))[1]
 
 
 def test_what_a_killed_process_left_is_neither_an_image_nor_a_label(viewer: Viewer, studies: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -227,6 +228,69 @@ def test_looking_for_changes_does_not_disturb_who_stores_meanwhile(studies: Path
     for again in (store, opened(studies)):
         assert set(files_of(again, studies).values()) == images_in(studies, ())
         assert again.status() == {"total": 24, "completed": 8, "label_tags": {"final": 8}}
+
+
+def test_what_another_process_knows_of_labels_outlives_what_is_stored_here(studies: Path, tmp_path: Path) -> None:
+    lay(studies, "one.png", "two.png")
+    server = opened(studies)
+    batch = opened(studies)
+    mask = tmp_path / "mask.nrrd"
+    mask.write_bytes(one_slice(MASK)[1])
+    label(server, "one")
+    server.update_label_info("one", "final", {"archive": {"state": "stored"}})
+    server.update_image_info("one", {"user": "ann"})
+    known = server.json()["objects"]["one"]
+    assert known["labels"]["final"]["info"]["archive"] == {"state": "stored"}
+    changes: list[Callable[[], object]] = [
+        lambda: batch.keep_proposal("two", str(mask), "base"),
+        lambda: batch.update_label_info("two", "original", {"user": "bob"}),
+        lambda: batch.update_image_info("two", {"user": "bob"}),
+        lambda: batch.add_image("new", str(studies / "two.png"), {}),
+        lambda: batch.remove_label("two", "original"),
+        lambda: batch.remove_image("new"),
+        batch.refresh,
+    ]
+    for number, change in enumerate(changes):
+        # So that there is always something of the server's that the other has not seen yet.
+        server.update_label_info("one", "final", {"seen": number})
+        known["labels"]["final"]["info"]["seen"] = number
+        change()
+        server.refresh()
+        for store in (server, batch, opened(studies)):
+            assert store.json()["objects"]["one"] == known
+
+
+def test_what_is_away_stays_away_when_another_process_wrote_meanwhile(studies: Path, tmp_path: Path) -> None:
+    lay(studies, "one.png", "two.png")
+    here = opened(studies)
+    other = opened(studies)
+    label(other, "one")
+    here.refresh()
+    (studies / "one.png").rename(tmp_path / "one.png")
+    here.refresh()
+    other.update_image_info("two", {"user": "ann"})
+    here.update_image_info("two", {"age": 3})
+    assert here.list_images() == ["two"]
+    assert here.get_image_info("two")["user"] == "ann"
+    (tmp_path / "one.png").rename(studies / "one.png")
+    here.refresh()
+    assert here.get_labeled_images() == ["one"]
+
+
+def test_stores_that_write_at_the_same_time_lose_nothing(studies: Path) -> None:
+    lay(studies, *(f"p{i}.png" for i in range(4)))
+    stores = [opened(studies) for _ in range(4)]
+
+    def work(i: int) -> None:
+        for count in range(10):
+            stores[i].update_image_info(f"p{i}", {f"count{count}": i})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    known = opened(studies).json()["objects"]
+    assert {
+        image: sum(key.startswith("count") for key in entry["image"]["info"]) for image, entry in known.items()
+    } == {f"p{i}": 10 for i in range(4)}
 
 
 @settings(max_examples=40, deadline=None)

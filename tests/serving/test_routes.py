@@ -34,7 +34,8 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = card_of("vessel_t", model)
     store.add(adapter, card, None)
     store.add(adapter, card, "0001")
-    store.promote("0002")
+    for name in ("0001", "0002"):
+        store.promote(name)
     return folder
 
 

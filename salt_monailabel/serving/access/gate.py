@@ -14,12 +14,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .audit import LOCAL, UNKNOWN, AuditLog, current_user
+from .refusals import LONGEST_PATH, Refusals
 from .tokens import Role, TokenError, TokenFile
+from .transfers import recorded
 
 logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
-LONGEST_PATH = 200
 # Where a viewer asks whether it has to log in, and logs in.
 OPEN = (("GET", "/auth/"), ("POST", "/auth/token"))
 # Bytes that a stranger's login may have.
@@ -33,7 +34,9 @@ _ORIGIN = re.compile(r"https?://[^/\s*@]+")
 
 
 class Access:
-    """ASGI middleware that refuses what a request may not do, and says in the audit log what it refused.
+    """ASGI middleware that refuses what a request may not do.
+
+    The audit log says what was refused, and which images and labels were added, removed and downloaded.
 
     Parameters
     ----------
@@ -69,6 +72,7 @@ class Access:
         self.always = always
         self.origins = frozenset(_checked_origin(origin) for origin in origins)
         self.largest_upload = largest_upload
+        self._refusals = Refusals(audit)
         # Around what asks for a token: a preflight bears none, and a page is to read why its request was refused.
         self._shared = CORSMiddleware(
             self._authorized,
@@ -81,11 +85,13 @@ class Access:
         """Pass a request on, or answer it with its refusal."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+            self._refusals.settle(pause=0)
             return
         if scope["type"] != "http":
             # Nothing of the app speaks another protocol, and a browser opens WebSockets to any origin.
             await send({"type": "websocket.close", "code": 1008})
             return
+        self._refusals.settle()
         reset = current_user.set(UNKNOWN)
         try:
             self._check_page(scope)
@@ -123,7 +129,7 @@ class Access:
         except HTTPException as refusal:
             await self._refuse(refusal, scope, receive, send)
         else:
-            await self._limited(limit, scope, receive, send)
+            await self._limited(limit, scope, receive, recorded(scope, send, self.audit))
 
     async def _limited(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on until its body is too large: whatever its headers say, what arrives is what counts."""
@@ -182,8 +188,7 @@ class Access:
         return needs_token(scope, self.always)
 
     async def _refuse(self, refusal: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"][:LONGEST_PATH]
-        self.audit.record("refused", method=scope["method"], path=path, status=refusal.status_code)
+        self._refusals.add(scope, refusal.status_code)
         answer = JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
         await answer(scope, receive, send)
 
@@ -197,6 +202,9 @@ def role_needed(method: str, path: str) -> Role:
     # All images and labels in one file are more than one who looks at some is to take away.
     if area == "datastore" and rest.startswith("dataset"):
         return Role.ANNOTATOR
+    # An original may be the only one there is.
+    if area == "datastore" and method == "DELETE" and rest != "label":
+        return Role.TRAINER
     # Whoever may ask for a segmentation may stop it.
     if method in READING or (method == "POST" and area in ("infer", "auth")) or _JOB.fullmatch(path):
         return Role.READER
@@ -206,7 +214,11 @@ def role_needed(method: str, path: str) -> Role:
 
 
 def needs_token(scope: Scope, always: bool) -> bool:
-    """Say whether a request must bring a token."""
+    """Say whether a request must bring a token.
+
+    What a proxy on this computer hands on looks as if it came from here, unless it says whom it speaks for: behind one,
+    all must.
+    """
     return always or not came_from_here(scope)
 
 

@@ -29,7 +29,7 @@ HERE, ELSEWHERE = "http://localhost:8000", "http://192.168.1.7:8000"
 VIEWER, EVIL = "https://viewer.hospital.org", "http://evil.example:8000"
 LIMIT = 1000
 HOST = (b"host", b"localhost")
-SCOPE = {"type": "http", "method": "PUT", "path": "/datastore/image", "query_string": b"", "server": ("127.0.0.1", 80)}
+SCOPE = {"type": "http", "method": "PUT", "path": "/session/", "query_string": b"", "server": ("127.0.0.1", 80)}
 
 
 class Gate:
@@ -55,7 +55,7 @@ class Gate:
         body = await request.body()
         # As handlers that block do, in a thread.
         who = await anyio.to_thread.run_sync(current_user.get)
-        return JSONResponse({"who": who, "bytes": len(body)})
+        return JSONResponse({"who": who, "bytes": len(body), "image": request.query_params.get("image")})
 
     async def socket(self, socket: WebSocket) -> None:
         await socket.accept()
@@ -327,14 +327,14 @@ NEEDED = {
     """,
     Role.ANNOTATOR: """
         PUT /datastore/label, POST /datastore/label, DELETE /datastore/label, PUT /session/, POST /session/,
-        DELETE /session/1, POST /activelearning/first, GET /datastore/dataset
+        DELETE /session/1, POST /activelearning/first, GET /datastore/dataset, PUT /datastore/image
     """,
     Role.TRAINER: """
         POST /train/salt, DELETE /train/, POST /salt/adapters/0001, PUT /salt/adapters/0001, DELETE /salt/adapters/0001,
         POST /batch/infer/salt, DELETE /batch/infer, POST /scoring/x, DELETE /scoring/, GET /logs/, HEAD /logs/gpu,
         POST /reload, PUT /model/salt, DELETE /model/salt, POST /, POST /new, PATCH /datastore/label, BREW /info/,
         POST /proxy/dicom, POST /inference/salt, PUT /infer/salt, POST /x/infer/salt, PUT /datastores,
-        PUT /salt/images/a, DELETE /salt/images/a
+        PUT /salt/images/a, DELETE /salt/images/a, DELETE /datastore/image, DELETE /datastore/, DELETE /datastore
     """,
 }
 REQUESTS = [(role, *request.split()) for role, requests in NEEDED.items() for request in requests.split(",")]
@@ -475,17 +475,26 @@ def test_what_is_refused_is_recorded_with_who_and_how_but_never_a_token(gate: Ga
     gate.client(ELSEWHERE, token).post("/train/salt?image=Doe", headers={"X-Token": token})
     gate.client(ELSEWHERE, token + "x").get("/info/")
     gate.client().post("/train/salt", headers={"Origin": EVIL})
-    gate.client(ELSEWHERE).get("/" + "x" * 5000)
+    gate.client(ELSEWHERE, token).post("/infer/" + "x" * 5000, content=b"x" * (LIMIT + 1))
     kept = ("who", "action", "method", "path", "status")
     assert [tuple(entry[key] for key in kept) for entry in gate.refusals()] == [
         ("ann", "refused", "POST", "/train/salt", 403),
         ("unknown", "refused", "GET", "/info/", 401),
         ("unknown", "refused", "POST", "/train/salt", 403),
-        ("unknown", "refused", "GET", "/" + "x" * 199, 401),
+        ("ann", "refused", "POST", "/infer/" + "x" * 193, 413),
     ]
+    assert {(entry["address"], entry["count"]) for entry in gate.refusals()} == {("testclient", 1)}
     text = gate.audit.path.read_text()
     assert token not in text
     assert "Doe" not in text
+
+
+def test_refusals_that_were_only_counted_are_recorded_when_the_server_stops(gate: Gate) -> None:
+    with gate.client(ELSEWHERE) as client:
+        for _ in range(5):
+            client.get("/info/")
+        assert [entry["count"] for entry in gate.refusals()] == [1]
+    assert [entry["count"] for entry in gate.refusals()] == [1, 4]
 
 
 def test_web_sockets_are_refused(gate: Gate) -> None:
