@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import qt
 import slicer
 from SALTVesselsLib.application import AppSettings, Dialogs, Programs, later
 from SALTVesselsLib.editor import SegmentEditor
@@ -12,6 +11,7 @@ from SALTVesselsLib.keys import Keys
 from SALTVesselsLib.pointer import Pointer, views_of_application
 from SALTVesselsLib.qt_transport import QtTransport
 from SALTVesselsLib.samples import register_samples
+from SALTVesselsLib.scene import nodes
 from SALTVesselsLib.widget import Widget
 from SALTVesselsLib.workflow.context import Surroundings
 from SALTVesselsLib.workflow.panel import Panel
@@ -66,7 +66,7 @@ class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         surroundings = Surroundings(QtTransport(), Dialogs(slicer.util.mainWindow()), AppSettings(), later)
         programs = Programs(slicer.util.startupEnvironment())
         self.panel = Panel(surroundings, programs, Pointer(views_of_application), self._editor)
-        self.widget = Widget(ui, self.panel, Path(self.resourcePath("Icons")), plot_view)
+        self.widget = Widget(ui, self.panel, Path(self.resourcePath("Icons")), self._plot)
         self.keys = Keys(ui, lambda: self.panel.tools.take(""))
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
@@ -76,14 +76,18 @@ class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
 
     def enter(self) -> None:
-        """Let keys work while the module is in view."""
+        """Let keys work, and follow what the views show, while the module is in view."""
         self.keys.install(slicer.util.mainWindow())
+        self.panel.enter()
         self.widget.update()
 
     def exit(self) -> None:
-        """Give keys and mouse back."""
+        """Give keys, mouse and views back."""
         self.keys.remove()
-        self.panel.tools.take("")
+        self.panel.leave()
+
+    def _plot(self) -> Plot:
+        return Plot(self.panel.parameters.node)
 
     def _scene_closes(self, *_: object) -> None:
         self.panel.scene_closes()
@@ -122,13 +126,32 @@ class SALTVesselsTest(ScriptedLoadableModuleTest):
         run(slicer.util.getModuleWidget("SALTVessels"), self.delayDisplay)
 
 
-def plot_view(chart: slicer.vtkMRMLPlotChartNode) -> qt.QWidget:
-    """Return a widget that shows a chart."""
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode", f"{chart.GetName()} view")
-    node.SetHideFromEditors(True)
-    node.SetSaveWithScene(False)
-    node.SetPlotChartNodeID(chart.GetID())
-    view = slicer.qMRMLPlotView()
-    view.setMRMLScene(slicer.mrmlScene)
-    view.setMRMLPlotViewNode(node)
-    return view
+class Plot:
+    """A plot in the panel, with a view node of its own for as long as it is there.
+
+    Parameters
+    ----------
+    owner : vtkMRMLNode
+        Has the view; one that nobody has is shown by the application's layout too.
+    """
+
+    def __init__(self, owner: slicer.vtkMRMLNode) -> None:
+        self._node = slicer.vtkMRMLPlotViewNode()
+        nodes.unsaved(self._node)
+        self._node.SetAndObserveParentLayoutNodeID(owner.GetID())
+        # What other modules show goes to all other views.
+        self._node.SetDoPropagatePlotChartSelection(False)
+        slicer.mrmlScene.AddNode(self._node)
+        self.widget = slicer.qMRMLPlotView()
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self.widget.setMRMLPlotViewNode(self._node)
+
+    def show(self, chart: slicer.vtkMRMLPlotChartNode) -> None:
+        """Show a chart node."""
+        self._node.SetPlotChartNodeID(chart.GetID())
+
+    def close(self) -> None:
+        """Take it out of the panel and of the scene."""
+        self.widget.setMRMLScene(None)
+        self.widget.deleteLater()
+        nodes.remove(self._node)

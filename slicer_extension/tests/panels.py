@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import qt
 import SimpleITK as sitk
 import slicer
 import vtk
-from plot_view import PlotView
+from plot_view import Plot
 from PySide6.QtGui import QColor, QImage, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication
 from SALTVesselsLib.application import Programs, later
@@ -279,7 +278,7 @@ def new_rig() -> Iterator[Rig]:
     pointer = Pointer(lambda: [(view.mouse, view.node)])
     surroundings = Surroundings(line, user, settings, later)
     panel = Panel(surroundings, Programs(), pointer, brush)
-    widget = Widget(ui, panel, RESOURCES / "Icons", lambda chart: qt.wrapped(PlotView(chart)))
+    widget = Widget(ui, panel, RESOURCES / "Icons", Plot)
     root.resize(WIDTH, HEIGHT)
     root.show()
     try:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import qt
 import slicer
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
@@ -14,11 +15,31 @@ from PySide6.QtWidgets import QWidget
 Line = tuple[np.ndarray, QColor, str]
 
 
+class Plot:
+    """A plot in the panel."""
+
+    def __init__(self) -> None:
+        self._view = PlotView()
+        self.widget = qt.wrapped(self._view)
+
+    def show(self, chart: Any) -> None:
+        self._view.show_chart(chart)
+
+    def close(self) -> None:
+        self.widget.deleteLater()
+
+
 class PlotView(QWidget):
     """Draws a chart node."""
 
-    def __init__(self, chart: Any) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        self._chart: Any = None
+        self._series: list[Any] = []
+
+    def show_chart(self, chart: Any) -> None:
+        if chart is self._chart:
+            return
         self._chart = chart
         self._series = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
         for table in {series.GetTableNode() for series in self._series}:
@@ -36,6 +57,8 @@ class PlotView(QWidget):
         painter.setPen(QPen(QColor("#b0b0b0"), 1))
         painter.drawRect(area)
         lines = [_line(series) for series in self._series]
+        if not lines:
+            return
         points = np.concatenate([points for points, *_ in lines])
         if not len(points):
             return

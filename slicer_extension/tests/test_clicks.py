@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from SALTVesselsLib.scene import volumes
+from SALTVesselsLib.scene.box import Box
 from SALTVesselsLib.scene.clicks import Clicks
 from scenes import noise, picture, view
 
@@ -44,6 +45,14 @@ def test_after_the_last_click_nothing_is_left(image: slicer.vtkMRMLVolumeNode, s
     clicks = Clicks(image)
     clicks.show([volumes.point(image, (1, 2, 0))], [])
     clicks.close()
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_after_a_box_nothing_is_left(image: slicer.vtkMRMLVolumeNode, scene: slicer.vtkMRMLScene) -> None:
+    before = scene.GetNumberOfNodes()
+    box = Box(image)
+    box.show(volumes.point(image, (1, 2, 0)), volumes.point(image, (8, 9, 0)))
+    box.close()
     assert scene.GetNumberOfNodes() == before
 
 

@@ -39,6 +39,7 @@ def test_a_long_run_never_holds_the_application(rig: Rig, angiography: SaltServe
 
     act("open", lambda: panel.images.open("long"), lambda: rig.case and not panel.images.busy)
     rig.choose("projectionBox", "Darkest over time")
+    rig.choose("framesBox", "All frames")
     act("outline", ui.segmentButton.click, lambda: not panel.segment.running)
     act("another frame", lambda: go_to(rig.case.volume, 50), lambda: rig.case.frame == 50)
     ui.addTool.click()

@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import qt
 import slicer
-import vtk
 from panels import RESOURCES
+from PySide6.QtWidgets import QWidget
+from SALTVesselsLib.answers import ServerInfo
+from SALTVesselsLib.scene import volumes
+from SALTVesselsLib.scene.charts import Curve
+from SALTVesselsLib.scene.segmentation import Outlines
+from scenes import picture
 
 pytest_plugins = ("scenes", "panels")
 
@@ -32,6 +38,7 @@ class SegmentEditorWidget:
 
     def __init__(self) -> None:
         self.undoEnabled = True
+        self.autoShowSourceVolumeNode = True
         self.told: dict[str, Any] = {}
         self.effect = Effect()
         self.made.append(self)
@@ -42,10 +49,31 @@ class SegmentEditorWidget:
     def activeEffect(self) -> Effect:
         return self.effect
 
+    def setSourceVolumeNode(self, volume: Any) -> None:
+        self.told["setSourceVolumeNode"] = volume
+        if self.autoShowSourceVolumeNode:
+            for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+                composite.SetBackgroundVolumeID(volume.GetID())
+
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("set"):
             raise AttributeError(name)
         return lambda value: self.told.update({name: value})
+
+
+class PlotView(QWidget):
+    """As much of Slicer's as is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.node: Any = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is None:
+            self.node = None
+
+    def setMRMLPlotViewNode(self, node: Any) -> None:
+        self.node = node
 
 
 @pytest.fixture
@@ -78,7 +106,12 @@ def module(application: object, scene: Any, monkeypatch: pytest.MonkeyPatch) -> 
     app = SimpleNamespace(connect=lambda *what: connected.append(what), layoutManager=lambda: layout)
     SegmentEditorWidget.made = []
     window = qt.QWidget()
-    for name, value in {"app": app, "qMRMLSegmentEditorWidget": SegmentEditorWidget}.items():
+    stand_ins = {
+        "app": app,
+        "qMRMLSegmentEditorWidget": SegmentEditorWidget,
+        "qMRMLPlotView": lambda: qt.wrapped(PlotView()),
+    }
+    for name, value in stand_ins.items():
         monkeypatch.setattr(slicer, name, value, raising=False)
     monkeypatch.setattr(slicer.util, "mainWindow", lambda: window)
     monkeypatch.setattr(slicer.util, "startupEnvironment", dict)
@@ -145,12 +178,33 @@ def test_nothing_is_touched_once_the_module_is_unloaded(application: Any, module
     made.panel.context.changed()
 
 
-def test_the_brush_is_set_in_pixels_and_keeps_other_labels(widget: Any) -> None:
-    import numpy as np
-    from SALTVesselsLib.scene import volumes
-    from SALTVesselsLib.scene.segmentation import Outlines
-    from scenes import picture
+def test_another_image_is_not_worked_on_until_the_module_is_in_view(widget: Any) -> None:
+    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
+    widget.panel.scene_opened()
+    first, second = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(2))
+    volumes.show(first)
+    assert widget.panel.context.case.volume is first
+    widget.exit()
+    volumes.show(second)
+    assert widget.panel.context.case.volume is first
+    assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1, "another module got outlines"
+    widget.enter()
+    assert widget.panel.context.case.volume is second
 
+
+def test_a_scene_opened_in_another_module_gets_no_outlines(widget: Any) -> None:
+    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
+    widget.exit()
+    image = volumes.add(picture(np.zeros((1, 8, 9), np.uint8)))
+    volumes.show(image)
+    widget.panel.scene_opened()
+    assert widget.panel.context.case is None
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    widget.enter()
+    assert widget.panel.context.case.volume is image
+
+
+def test_the_brush_is_set_in_pixels_and_keeps_other_labels(widget: Any) -> None:
     (editor,) = SegmentEditorWidget.made
     assert not editor.undoEnabled, "the panel remembers the steps"
     colour = volumes.add(picture(np.zeros((1, 8, 9, 3), np.uint8), np.diag([0.25, 0.25, 1.0, 1.0])))
@@ -167,14 +221,34 @@ def test_the_brush_is_set_in_pixels_and_keeps_other_labels(widget: Any) -> None:
     assert editor.told["setActiveEffectByName"] == ""
 
 
-def test_a_chart_gets_a_view_of_its_own(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, Any] = {}
-    view = SimpleNamespace(
-        setMRMLScene=lambda scene: told.update(scene=scene), setMRMLPlotViewNode=lambda node: told.update(node=node)
-    )
-    monkeypatch.setattr(slicer, "qMRMLPlotView", lambda: view, raising=False)
-    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", "Learning")
-    assert module.loaded.plot_view(chart) is view
-    assert told["scene"] is slicer.mrmlScene
-    assert told["node"].GetPlotChartNodeID() == chart.GetID()
-    assert isinstance(told["node"], vtk.vtkObject)
+def test_the_brush_leaves_a_colour_image_in_view(widget: Any) -> None:
+    colour = volumes.add(picture(np.zeros((1, 8, 9, 3), np.uint8)))
+    volumes.show(colour)
+    widget._editor.begin(False, Outlines(colour, ("vessel",)), "vessel", 3)
+    shown = {node.GetBackgroundVolumeID() for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
+    assert shown == {colour.GetID()}
+
+
+def test_all_curves_of_a_place_share_one_view_that_the_layout_does_not_show(widget: Any) -> None:
+    parents: list[Any] = []
+    scene = slicer.mrmlScene
+
+    def plot_views() -> list[Any]:
+        return slicer.util.getNodesByClass("vtkMRMLPlotViewNode")
+
+    def added(*_: object) -> None:
+        # Now the layout looks whose a view is.
+        parents.extend(node.GetParentLayoutNode() for node in plot_views())
+
+    scene.AddObserver(scene.NodeAddedEvent, added)
+    for unit in ("px", "px", "mm"):
+        widget.panel.measure.curve = curve = Curve(f"Diameter in {unit}", f"position in {unit}", "diameter")
+        widget.widget.update()
+        (node,) = plot_views()
+        assert node.GetPlotChartNodeID() == curve.chart.GetID()
+        assert widget.widget._plots["profilePlot"].widget._object.node is node
+    assert set(parents) == {widget.panel.parameters.node}
+    assert not node.GetDoPropagatePlotChartSelection(), "another module would show its charts here"
+    assert not node.GetSaveWithScene()
+    widget.widget.close()
+    assert not plot_views()

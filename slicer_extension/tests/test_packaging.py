@@ -56,7 +56,7 @@ def test_only_what_slicer_brings_is_imported() -> None:
 
 def test_qt_is_used_in_few_files() -> None:
     users = {source.name for source in SOURCES if re.search(r"^import qt$", source.read_text("utf-8"), re.MULTILINE)}
-    assert users == {"SALTVessels.py", "application.py", "keys.py", "qt_transport.py", "widget.py"}
+    assert users == {"application.py", "keys.py", "qt_transport.py", "widget.py"}
 
 
 def test_each_button_says_what_it_does() -> None:

@@ -100,12 +100,23 @@ def test_one_frame_alone_is_outlined_and_corrected(opened: Rig) -> None:
 
 def test_the_darkest_over_time_is_one_outline_for_all_frames(opened: Rig) -> None:
     opened.choose("projectionBox", "Darkest over time")
+    opened.choose("framesBox", "All frames")
     opened.ui.segmentButton.click()
     opened.until(lambda: not opened.panel.segment.running)
     found = opened.mask("artery")
     assert found[0].any()
     assert (found == found[0]).all()
     assert opened.panel.parameters.projection == "minimum"
+
+
+def test_the_darkest_over_time_for_one_frame_leaves_the_others(opened: Rig) -> None:
+    go_to(opened.case.volume, 9)
+    opened.choose("projectionBox", "Darkest over time")
+    opened.choose("framesBox", "This frame")
+    opened.ui.segmentButton.click()
+    go_to(opened.case.volume, 4)
+    opened.until(lambda: not opened.panel.segment.running)
+    assert list(np.flatnonzero(opened.mask("artery").any(axis=(1, 2)))) == [9]
 
 
 def test_a_long_run_can_be_stopped(opened: Rig) -> None:

@@ -134,7 +134,7 @@ def test_figures_and_a_diameter_are_shown_and_saved(outlined: Rig, server: SaltS
     outlined.ui.profileButton.click()
     outlined.press(*line[2])
     outlined.press(*line[-3])
-    outlined.until(lambda: outlined.ui.measureLabel.text.startswith("Narrowest"))
+    outlined.until(lambda: outlined.ui.measureLabel.text.startswith("gray_2: narrowest"))
     assert outlined.ui.profilePlot.visible
     table = outlined.panel.measure.curve.table
     assert outlined.panel.measure.curve.chart.GetXAxisTitle() == "position in px"

@@ -138,6 +138,27 @@ def test_a_hand_that_trembles_clicks(hand: Hand) -> None:
     assert len(hand.ear.clicks) == 1
 
 
+def test_a_click_on_a_gray_companion_is_one_on_its_image(scene: Any) -> None:
+    colour = volumes.add(picture(np.zeros((1, 40, 50, 3), np.uint8)))
+    volumes.show(colour)
+    hand = Hand()
+    volumes.show(volumes.green(colour))
+    hand.at(100, 100)
+    hand.do(*CLICK)
+    ((heard, ras, _),) = hand.ear.clicks
+    assert heard is colour
+    assert volumes.pixel(colour, ras) == volumes.pixel(volumes.green(colour), ras)
+
+
+def test_a_click_on_what_another_module_hides_is_for_nobody(hand: Hand) -> None:
+    hidden = volumes.add(picture(np.zeros((1, 40, 50), np.uint8)))
+    hidden.SetHideFromEditors(True)
+    volumes.show(hidden)
+    hand.at(100, 100)
+    hand.do(*CLICK)
+    assert not hand.ear.clicks
+
+
 def test_the_mouse_is_given_back(hand: Hand) -> None:
     hand.pointer.leave()
     hand.at(100, 100)

@@ -98,6 +98,18 @@ def test_a_mask_for_a_frame_that_is_not_shown_goes_there_and_not_on_the_screen(r
     assert np.array_equal(seen.astype(bool), stripe(9))
 
 
+def test_frames_read_one_by_one_are_right_whichever_is_shown_meanwhile(run: runs.Run) -> None:
+    outlines = Outlines(run.volume, ("vessel",))
+    whole = np.stack([stripe(number) for number in range(5)])
+    outlines.put("vessel", whole)
+    go_to(run.volume, 4)
+    read = []
+    for number, part in enumerate(outlines.parts("vessel")):
+        read.append(part)
+        go_to(run.volume, number)
+    assert np.array_equal(np.concatenate(read), whole)
+
+
 def test_a_mask_for_another_frame_makes_the_scene_worth_saving(run: runs.Run, tmp_path: Path) -> None:
     outlines = Outlines(run.volume, ("vessel",))
     sequence = run.browser.GetSequenceNode(outlines.node)

@@ -19,6 +19,8 @@ class SegmentEditor:
     def __init__(self) -> None:
         self._widget = slicer.qMRMLSegmentEditorWidget()
         self._widget.undoEnabled = False
+        # It would put the gray companion of a colour image into all views.
+        self._widget.autoShowSourceVolumeNode = False
         self._widget.setMRMLScene(slicer.mrmlScene)
 
     def begin(self, erases: bool, outlines: Outlines, label: str, brush: int) -> None:

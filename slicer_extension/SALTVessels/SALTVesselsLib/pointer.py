@@ -13,6 +13,8 @@ from typing import Protocol
 import slicer
 import vtk
 
+from .scene import nodes
+
 Ras = tuple[float, float, float]
 View = tuple[vtk.vtkRenderWindowInteractor, slicer.vtkMRMLSliceNode]
 
@@ -125,7 +127,9 @@ def _moved(begin: tuple[int, int], end: tuple[int, int]) -> bool:
 
 def _shown(node: slicer.vtkMRMLSliceNode) -> slicer.vtkMRMLVolumeNode | None:
     composite = slicer.mrmlScene.GetSingletonNode(node.GetLayoutName(), "vtkMRMLSliceCompositeNode")
-    return slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
+    volume = slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
+    # A hidden volume is nothing to work on: its clicks are for the image that it is the gray companion of, if any.
+    return nodes.owner(volume) if volume is not None and volume.GetHideFromEditors() else volume
 
 
 def _ras(node: slicer.vtkMRMLSliceNode, position: tuple[int, int]) -> Ras:

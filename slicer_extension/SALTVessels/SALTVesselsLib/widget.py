@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import qt
 
@@ -21,6 +21,18 @@ IN_HAND = "background-color: palette(highlight); color: palette(highlighted-text
 DONE, OPEN = "✓ ", "     "
 
 
+class Plot(Protocol):
+    """Shows one chart at a time in `widget`, a QWidget."""
+
+    widget: Any
+
+    def show(self, chart: Any) -> None:
+        """Show a chart node, which may be the one that is shown."""
+
+    def close(self) -> None:
+        """Take it out of the panel and of the scene."""
+
+
 class Widget:
     """The panel.
 
@@ -32,15 +44,15 @@ class Widget:
     icons : path
         Folder of the icons.
     plot : callable
-        Makes a widget that shows a chart node.
+        Makes a `Plot`.
     """
 
-    def __init__(self, ui: Any, panel: Panel, icons: Path, plot: Callable[[Any], qt.QWidget]) -> None:
+    def __init__(self, ui: Any, panel: Panel, icons: Path, plot: Callable[[], Plot]) -> None:
         self._ui = ui
         self._panel = panel
         self._icons = icons
         self._plot = plot
-        self._plots: dict[str, tuple[Any, qt.QWidget]] = {}
+        self._plots: dict[str, Plot] = {}
         self._shown: dict[str, Any] = {}
         self._awaited = False
         self._closed = False
@@ -52,6 +64,7 @@ class Widget:
     def close(self) -> None:
         """Show nothing any more: what it is shown in is about to be deleted."""
         self._closed = True
+        self.forget()
 
     def update(self) -> None:
         """Show the state of everything."""
@@ -73,8 +86,8 @@ class Widget:
 
     def forget(self) -> None:
         """Let go of the plots of a scene that is being closed."""
-        for _, plot in self._plots.values():
-            plot.deleteLater()
+        for plot in self._plots.values():
+            plot.close()
         self._plots.clear()
 
     def _update_now(self) -> None:
@@ -248,13 +261,11 @@ class Widget:
         return [BASE, *(version.name for version in self._panel.teach.versions.versions)]
 
     def _show_plot(self, place: str, curve: Any) -> None:
-        widget = getattr(self._ui, place)
-        if curve is not None and self._plots.get(place, (None,))[0] is not curve:
-            if place in self._plots:
-                self._plots[place][1].deleteLater()
-            plot = self._plot(curve.chart)
-            widget.layout().addWidget(plot)
-            self._plots[place] = curve, plot
+        if curve is not None:
+            if place not in self._plots:
+                self._plots[place] = self._plot()
+                getattr(self._ui, place).layout().addWidget(self._plots[place].widget)
+            self._plots[place].show(curve.chart)
         self._set(place, "visible", curve is not None)
 
     def _tool_button(self, tool: str) -> Any:

@@ -52,4 +52,4 @@ class Box:
 
     def close(self) -> None:
         """Take it out of the scene."""
-        slicer.mrmlScene.RemoveNode(self.node)
+        nodes.remove(self.node)

@@ -57,7 +57,8 @@ class Outlines:
 
     def parts(self, label: str) -> Iterator[np.ndarray]:
         """Yield one label's mask, bool, (frames, rows, columns): of a run frame by frame, of a stack all at once."""
-        return (self._read(node, label) for node in self._frames())
+        # Whoever reads them pauses in between, and meanwhile another frame may be shown: each is looked up in its turn.
+        return (self._read(self._of_frame(number), label) for number in range(self._count()))
 
     def put(self, label: str, mask: np.ndarray) -> None:
         """Replace all of one label's mask, bool, (frames, rows, columns); nobody is told of a change."""
@@ -133,12 +134,16 @@ class Outlines:
 
     def _frames(self) -> list[slicer.vtkMRMLSegmentationNode]:
         """Return one segmentation for each frame of a run, or the only one there is."""
+        return [self._of_frame(number) for number in range(self._count())]
+
+    def _count(self) -> int:
         where = place(self.node)
-        if where is None:
-            return [self.node]
-        frames = [where.sequence.GetNthDataNode(number) for number in range(where.frames)]
-        frames[where.frame] = self.node
-        return frames
+        return 1 if where is None else where.frames
+
+    def _of_frame(self, number: int) -> slicer.vtkMRMLSegmentationNode:
+        """Return what holds a frame now: of the one that is shown, the node in the scene."""
+        where = place(self.node)
+        return self.node if where is None or where.frame == number else where.sequence.GetNthDataNode(number)
 
     def _read(self, node: slicer.vtkMRMLSegmentationNode, label: str) -> np.ndarray:
         segment_id = _find(node, label)

@@ -35,6 +35,8 @@ class Case:
     ----------
     shape : tuple of int
         Frames, rows and columns.
+    now : int
+        How often anything was changed, to ask later what was `changed_since`.
     """
 
     def __init__(
@@ -50,8 +52,12 @@ class Case:
         self.outlines = Outlines(volume, labels)
         self._changed = changed
         self._corrections: dict[tuple[str, int], Corrections] = {}
+        self._changes: dict[tuple[str, int], int] = {}
+        self._unanswered: set[tuple[str, int]] = set()
+        self._held: list[Callable[[], None]] = []
         # An image keeps its size; to look it up takes milliseconds, and is done for each thing that is shown.
         self.shape: Shape = volumes.shape(volume)
+        self.now = 0
         self._browsed = place(volume) is not None
         self._frame = runs.frame(volume)
         self.outlines.on_change(self._drawn)
@@ -80,6 +86,11 @@ class Case:
         """Whether nothing is outlined."""
         return not any(part.any() for label in self.labels for part in self.outlines.parts(label))
 
+    @property
+    def settled(self) -> bool:
+        """Whether the server has answered all corrections."""
+        return not self._unanswered
+
     def pixel(self, ras: Sequence[float]) -> tuple[int, int, int] | None:
         """Return the pixel (i, j, frame) at a point of the world; None outside."""
         found = volumes.pixel(self.volume, ras)
@@ -102,6 +113,29 @@ class Case:
         """Take a new outline (rows, columns); what was drawn by hand stays."""
         self.corrections(label, frame).outlined(mask)
         self.show(label, frame)
+
+    def changed_since(self, then: int, label: str, frame: int) -> bool:
+        """Whether a label on a frame was changed after `now` was `then`."""
+        return self._changes.get((label, frame), 0) > then
+
+    def asked(self, label: str, frame: int) -> None:
+        """Note that an answer is on its way."""
+        self._unanswered.add((label, frame))
+
+    def answered(self, label: str, frame: int) -> None:
+        """Note that none is any more; what was held until then is done."""
+        self._unanswered.discard((label, frame))
+        self._go_on()
+
+    def once_settled(self, then: Callable[[], None]) -> None:
+        """Do something as soon as all corrections are answered: at once, or in its turn; not if one of them fails."""
+        self._held.append(then)
+        self._go_on()
+
+    def let_go_of_held(self) -> bool:
+        """Do nothing of what was held; return whether there was anything."""
+        held, self._held = self._held, []
+        return bool(held)
 
     def coded(self, label: str, frame: int) -> np.ndarray:
         """Return the mask and strokes of one frame as the server takes them, uint8, (rows, columns)."""
@@ -131,6 +165,7 @@ class Case:
 
     def close(self) -> None:
         """Stop watching; the nodes stay."""
+        self._held.clear()
         self._stop_frames()
         self.outlines.close()
 
@@ -150,10 +185,17 @@ class Case:
             self._keep(label, frame)
             self._changed()
 
+    def _go_on(self) -> None:
+        # What is done may ask for a correction itself.
+        while self._held and self.settled:
+            self._held.pop(0)()
+
     def _by_hand(self, label: str, frame: int) -> bool:
         done = self._corrections.get((label, frame))
         return strokes.kept(self._parameters, self.image, label, frame) if done is None else done.by_hand
 
     def _keep(self, label: str, frame: int) -> None:
+        self.now += 1
+        self._changes[label, frame] = self.now
         if self.image:
             strokes.keep(self._parameters, self.image, label, frame, self.corrections(label, frame))

@@ -90,6 +90,7 @@ class Correct:
             else:
                 del self._pending[key]
                 self._context.say("")
+                key[0].answered(*key[1:])
         elif key[0].corrections(*key[1:]).undo():
             key[0].show(*key[1:])
             self._context.changed()
@@ -126,20 +127,25 @@ class Correct:
         key = self._key(frame)
         if key is None:
             return
+        action = _Action(kind, value)
         if self._context.client is None:
             self._context.say("Connect to a server first: it follows your clicks.")
         elif key[0].image:
-            self._pending.setdefault(key, []).append(_Action(kind, value))
-            self._send(key)
+            self._ask(key, action)
         else:
-            self._images.send(lambda: self._do(kind, value, frame))
+            self._images.send(lambda: self._ask(key, action))
+
+    def _ask(self, key: Key, action: _Action) -> None:
+        self._pending.setdefault(key, []).append(action)
+        key[0].asked(*key[1:])
+        self._send(key)
 
     def _send(self, key: Key) -> None:
         """Send what was done on a frame, in the place of a request that was not answered yet."""
         case, label, frame = key
         client = self._context.client
         if client is None or not self._server.may_send():
-            self._pending.pop(key, None)
+            self._drop(key)
             return
         foreground, background = self._clicks(key)
         # Of these a request takes one; others wait for its answer.
@@ -154,10 +160,11 @@ class Correct:
         )
 
         def answered(outline: Outline) -> None:
-            actions = self._pending.pop(key)
             if case.gone:
+                self._drop(key)
                 self._context.changed()
                 return
+            actions = self._pending.pop(key)
             case.corrections(label, frame).answered(outline.mask[0] > 0, foreground, background)
             case.show(label, frame)
             left = [action for action in actions if action.kind in firsts and action is not firsts[action.kind]]
@@ -165,19 +172,29 @@ class Correct:
                 self._pending[key] = left
                 self._send(key)
             self._context.say("")
+            if not left:
+                case.answered(label, frame)
 
         def failed(problem: Problem) -> None:
             if problem.kind == "unreachable":
                 self._context.explain(problem, "Your clicks are kept, and followed as soon as the server is back.")
                 return
-            self._pending.pop(key, None)
-            self._context.explain(problem, "Your outline is as it was before the click.")
+            held = " What you asked for after it was not done; ask again." if self._drop(key) else ""
+            self._context.explain(problem, f"Your outline is as it was before the click.{held}")
 
         self._context.latest.start(
             _request(key),
             lambda heard: client.correct(case.image, edit, heard(answered), heard(failed), shape=(1, *case.shape[1:])),
         )
         self._context.changed()
+
+    def _drop(self, key: Key) -> bool:
+        """Give up what was done on a frame, and what was held until it is answered; return whether anything was."""
+        case, label, frame = key
+        self._pending.pop(key, None)
+        held = case.let_go_of_held()
+        case.answered(label, frame)
+        return held
 
     def _send_again(self) -> None:
         for key in tuple(self._pending):

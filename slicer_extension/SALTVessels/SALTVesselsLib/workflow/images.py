@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,14 @@ _REQUEST = "image"
 LONGEST_NAME = 100
 
 
+@dataclass(frozen=True)
+class _Upload:
+    """An image on its way to the server, and what is to be done with it there."""
+
+    name: str
+    then: list[Callable[[], None]]
+
+
 class Images:
     """The images of the server and of the scene.
 
@@ -37,8 +46,6 @@ class Images:
     ----------
     listed : tuple of ImageState
         All images of the server, as far as is known.
-    busy : bool
-        Whether an image is on its way.
     two_planes : bool
         Whether an image that is opened is shown beside the one in view: the other plane of a biplane run.
     """
@@ -47,13 +54,19 @@ class Images:
         self._context = context
         self._server = server
         self._cases: dict[str, Case] = {}
-        self._view = View(self.choose)
+        self._sending: dict[Case, _Upload] = {}
+        self.view = View(self.choose)
         self.listed: tuple[ImageState, ...] = ()
-        self.busy = False
+        self._fetching = False
         self.two_planes = False
         context.on_give_up(self._give_up)
         server.on_connected(self.refresh)
         server.on_connected(self.restore)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an image is on its way."""
+        return self._fetching or bool(self._sending)
 
     @property
     def done(self) -> int:
@@ -124,28 +137,20 @@ class Images:
         self._context.changed()
 
     def send(self, then: Callable[[], None] = lambda: None) -> None:
-        """Send the image in view to the server, if it is not there."""
-        client, case = self._context.client, self._context.case
-        assert client is not None
+        """Send the image in view to the server, if it is not there; then do something with it.
+
+        That is held until the server has answered all corrections of the image, and given up if it fails to.
+        """
+        case = self._context.case
         assert case is not None
         if case.image:
-            then()
-            return
-        if not self._server.may_send():
-            return
-        picture = volumes.picture_of(case.volume)
-        name = self._free_name(picture.name)
-
-        def sent(image: str) -> None:
-            volumes.remember(case.volume, image)
-            self._end(f"{image} is on the server now.")
-            self.refresh()
-            then()
-
-        self._begin(f"Sending {name} …")
-        self._context.latest.start(
-            _REQUEST, lambda heard: client.send_image(name, picture, heard(sent), heard(self._failed))
-        )
+            if not case.settled:
+                self._context.say("This is done as soon as your last correction was followed.")
+            case.once_settled(then)
+        elif case in self._sending:
+            self._sending[case].then.append(then)
+        elif self._server.may_send():
+            self._send(case, then)
 
     def case_of(self, image: str) -> Case | None:
         """Return what is worked on under the server's name of it; None if the scene does not have the image."""
@@ -154,14 +159,14 @@ class Images:
 
     def restore(self) -> None:
         """Take up the image that was worked on when the scene was saved, or else the one in view."""
-        self._view.watch()
-        volume = self._context.parameters.image or self._view.image
+        self.view.watch()
+        volume = self._context.parameters.image or self.view.image
         if volume is not None and self._context.info is not None:
             self.choose(volume)
 
     def forget(self) -> None:
         """Let go of everything in the scene: it is being closed."""
-        self._view.leave()
+        self.view.leave()
         for case in self._cases.values():
             case.close()
         self._cases.clear()
@@ -170,15 +175,44 @@ class Images:
     def let_go(self) -> None:
         """Let go of images that were deleted from the scene."""
         for name, case in list(self._cases.items()):
-            if case.gone:
-                case.close()
-                del self._cases[name]
+            # To close one removes a node of its own, of which we are told before that has ended.
+            if case.gone and self._cases.pop(name, None) is not None:
                 if self._context.case is case:
                     self._context.case = None
+                case.close()
         self._context.changed()
 
+    def _send(self, case: Case, then: Callable[[], None]) -> None:
+        client = self._context.client
+        assert client is not None
+        picture = volumes.picture_of(case.volume)
+        name = self._free_name(picture.name)
+        self._sending[case] = _Upload(name, [then])
+
+        def sent(image: str) -> None:
+            volumes.remember(case.volume, image)
+            upload = self._sending.pop(case)
+            self._context.say(f"{image} is on the server now.")
+            self.refresh()
+            if not case.gone:
+                for do in upload.then:
+                    case.once_settled(do)
+
+        def failed(problem: Problem) -> None:
+            del self._sending[case]
+            self._context.explain(problem)
+
+        self._context.say(f"Sending {name} …")
+        self._context.latest.start(
+            ("send", case.volume.GetID()),
+            lambda heard: client.send_image(name, picture, heard(sent), heard(failed)),
+        )
+
     def _give_up(self) -> None:
-        self.busy = False
+        self._fetching = False
+        self._sending.clear()
+        for case in self._cases.values():
+            case.let_go_of_held()
 
     def _case(self, volume: slicer.vtkMRMLVolumeNode) -> Case | None:
         case = self._cases.get(volume.GetID())
@@ -230,7 +264,7 @@ class Images:
 
     def _show(self, volume: slicer.vtkMRMLVolumeNode) -> None:
         before = self._context.case
-        self._view.show(volume, before.volume if before and self.two_planes and not before.gone else None)
+        self.view.show(volume, before.volume if before and self.two_planes and not before.gone else None)
 
     def _ready(self, image: str, volume: slicer.vtkMRMLVolumeNode) -> None:
         if self._context.case is None or self._context.case.volume is not volume:
@@ -238,52 +272,50 @@ class Images:
         case, client = self._context.case, self._context.client
         assert case is not None
         assert client is not None
-        finished = any(listed.done for listed in self.listed if listed.id == image)
-        # What lies in the scene is newer than what was submitted.
-        if not finished or not case.empty:
-            self._end(f"{image} is in view.")
-            self.refresh()
-            return
+        self.refresh()
 
         def labelled(mask: np.ndarray | None) -> None:
-            if mask is not None:
-                self._context.by_pieces(
-                    _put(case, mask), lambda _: self._end(f"{image} is in view, as it was submitted.")
-                )
-            else:
+            # What lies in the scene is newer than what was submitted.
+            if mask is None or case.gone or not case.empty:
                 self._end(f"{image} is in view.")
+                return
+            self._context.by_pieces(_put(case, mask), lambda _: self._end(f"{image} is in view, as it was submitted."))
 
+        if not case.empty:
+            labelled(None)
+            return
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.fetch_label(image, heard(labelled), heard(self._failed), shape=case.shape),
         )
 
     def _begin(self, words: str) -> None:
-        self.busy = True
+        self._fetching = True
         self._context.say(words)
 
     def _end(self, words: str) -> None:
-        self.busy = False
+        self._fetching = False
         self._context.say(words)
 
     def _failed(self, problem: Problem) -> None:
-        self.busy = False
+        self._fetching = False
         self._context.explain(problem)
 
     def _free_name(self, name: str) -> str:
         plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:LONGEST_NAME] or "image"
-        taken = {listed.id for listed in self.listed}
+        taken = {listed.id for listed in self.listed} | {upload.name for upload in self._sending.values()}
         names = [plain, *(f"{plain}_{number}" for number in range(2, len(taken) + 3))]
         return next(free for free in names if free not in taken)
 
 
 def _put(case: Case, mask: np.ndarray) -> Generator[None, None, None]:
-    """Put a label map into the scene, frame by frame."""
+    """Put a label map into the scene, frame by frame; what is drawn meanwhile stays."""
+    begun = case.now
     for value, label in enumerate(case.labels, start=1):
         for frame in range(len(mask)):
             if case.gone:
                 return
             found = mask[frame] == value
-            if found.any():
+            if found.any() and not case.changed_since(begun, label, frame):
                 case.outlined(label, frame, found)
             yield

@@ -28,9 +28,9 @@ class Measure:
     Attributes
     ----------
     words : str
-        What was measured last.
+        What was measured last in the image in view.
     curve : Curve or None
-        The diameter along a vessel, if one was measured.
+        The diameter along a vessel of that image, if one was measured.
     rows : list of dict
         All that was measured since the scene was opened, for the table.
     """
@@ -43,6 +43,8 @@ class Measure:
         self.words = ""
         self.rows: list[dict[str, Any]] = []
         self.curve: Curve | None = None
+        self._shown: Case | None = None
+        context.on_change(self._follow)
 
     def density(self) -> None:
         """Measure all vessels of the frame in view."""
@@ -74,47 +76,64 @@ class Measure:
         self.curve, self.words = None, ""
         self.rows.clear()
 
+    def _follow(self) -> None:
+        # A figure must never stand under an image that it is not of.
+        if self._context.case is not self._shown:
+            self._shown = self._context.case
+            self.curve, self.words = None, ""
+
     def _measure(self, between: tuple[Click, Click] | None, frame: int) -> None:
         case, label = self._context.case, self._segment.label
-        if case is None or not case.outlines.frame_mask(label, frame).any():
-            self._context.say(f"There is no {label or 'vessel'} to measure: outline the vessels first.")
+        if case is None or (case.settled and not case.outlines.frame_mask(label, frame).any()):
+            self._nothing(label)
         else:
             self._images.send(lambda: self._ask(case, label, between, frame))
 
+    def _nothing(self, label: str) -> None:
+        self._context.say(f"There is no {label or 'vessel'} to measure: outline the vessels first.")
+
     def _ask(self, case: Case, label: str, between: tuple[Click, Click] | None, frame: int) -> None:
-        client = self._context.client
+        client, mask = self._context.client, case.outlines.frame_mask(label, frame)
         if client is None or not self._server.may_send():
             return
+        if not mask.any():
+            self._nothing(label)
+            return
+        image = case.image
+        place = f"{image}, frame {frame + 1}" if case.shape[0] > 1 else image
 
         def measured(answer: Measured) -> None:
-            self._note(case, answer, frame)
-            if answer.profile is None:
-                self.words = _figures(answer)
+            self._note(image, answer, frame)
+            if self._context.case is case:
+                self._show(place, answer)
+                self._context.say("")
             else:
-                self._show(answer.profile)
-            self._context.say("")
+                self._context.changed()
 
-        mask = mask_to_nrrd(case.outlines.frame_mask(label, frame)[None])
+        file = mask_to_nrrd(mask[None])
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.measure(
-                case.image, mask, between, heard(measured), heard(self._failed), label=label, frame=frame
+                image, file, between, heard(measured), heard(self._failed), label=label, frame=frame
             ),
         )
 
-    def _show(self, profile: Profile) -> None:
+    def _show(self, place: str, answer: Measured) -> None:
+        if answer.profile is None:
+            self.words = f"{place}, {_figures(answer)}"
+        else:
+            self._draw(answer.profile)
+            self.words = f"{place}: {_narrowing(answer.profile)}"
+
+    def _draw(self, profile: Profile) -> None:
         diameters = [math.nan if diameter is None else diameter for diameter in profile.diameters]
         self.curve = Curve(f"Diameter in {profile.unit}", f"position in {profile.unit}", "diameter")
         self.curve.put(profile.positions, diameters)
-        self.words = (
-            f"Narrowest {profile.min_diameter:.3g} {profile.unit}, beside it {profile.reference:.3g} {profile.unit}: "
-            f"narrowed by {profile.stenosis:.0f} %."
-        )
 
-    def _note(self, case: Case, answer: Measured, frame: int) -> None:
+    def _note(self, image: str, answer: Measured, frame: int) -> None:
         stretch = {} if answer.profile is None else {name: getattr(answer.profile, name) for name in _STRETCH}
         for row in answer.measurements:
-            self.rows.append({"image": case.image, **row, "frame": frame, **stretch})
+            self.rows.append({"image": image, **row, "frame": frame, **stretch})
 
     def _failed(self, problem: Problem) -> None:
         self._context.explain(problem)
@@ -126,3 +145,11 @@ def _figures(answer: Measured) -> str:
     unit, width = row["unit"], row["mean_diameter"]
     across = "" if width is None else f", mean diameter {width:.3g} {unit}"
     return f"{row['label']}: {100 * row['density']:.1f} % of the area, length {row['total_length']:.4g} {unit}{across}."
+
+
+def _narrowing(profile: Profile) -> str:
+    """Return the diameters of a stretch of vessel in words."""
+    return (
+        f"narrowest {profile.min_diameter:.3g} {profile.unit}, beside it {profile.reference:.3g} {profile.unit}; "
+        f"narrowed by {profile.stenosis:.0f} %."
+    )

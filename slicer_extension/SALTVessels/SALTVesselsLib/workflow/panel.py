@@ -41,6 +41,15 @@ class Panel:
         """What is saved with the scene."""
         return self.context.parameters
 
+    def enter(self) -> None:
+        """Follow what Slicer shows: the module is in view."""
+        self.images.view.come_into_sight()
+
+    def leave(self) -> None:
+        """Lay the tool down and let others show what they like: another module is in view."""
+        self.tools.take("")
+        self.images.view.go_out_of_sight()
+
     def scene_closes(self) -> None:
         """Let go of the scene before it is emptied."""
         self.context.give_up()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Literal, cast
 
 import numpy as np
@@ -74,7 +74,13 @@ class Segment:
             The frame in view; all, looked at as the scene remembers it, in `Parameters`; or all but those that were
             corrected, and the one in view, whose outlines are carried to the others.
         """
-        self._images.send(self._follow if frames == "follow" else lambda: self._start(frames == "all"))
+        case, label = self._context.case, self.label
+        assert case is not None
+        frame = case.frame
+        if frames == "follow":
+            self._images.send(lambda: self._follow(case, label, frame))
+        else:
+            self._images.send(lambda: self._start(case, None if frames == "all" else frame))
 
     def stop(self) -> None:
         """Stop; frames that are done are taken."""
@@ -100,13 +106,13 @@ class Segment:
         self._watch.stop()
         self.running = False
 
-    def _view(self, case: Case, whole: bool) -> RunView | None:
+    def _view(self, case: Case, frame: int | None) -> RunView | None:
         if case.shape[0] == 1:
             return None
         parameters = self._context.parameters
         projection = cast(Projection, parameters.projection or "none")
         # Over time, all frames are looked at.
-        first, last = (0, -1) if whole or projection != "none" else (case.frame, case.frame)
+        first, last = (0, -1) if frame is None or projection != "none" else (frame, frame)
         return RunView(first, last, parameters.subtraction, None, projection)
 
     def _begin(self, case: Case, by_frames: bool) -> None:
@@ -115,17 +121,22 @@ class Segment:
         self._job = f"slicer-{uuid.uuid4().hex}"
         self._context.say(f"Outlining {case.image} …")
 
-    def _start(self, whole: bool) -> None:
-        client, case = self._context.client, self._context.case
+    def _start(self, case: Case, frame: int | None) -> None:
+        """Have one frame outlined, or all."""
+        client = self._context.client
         assert client is not None
-        assert case is not None
-        view = self._view(case, whole)
+        view, begun = self._view(case, frame), case.now
+
+        def outlined(outline: Outline) -> None:
+            words = f"{case.image} is outlined by {called(outline.version)}."
+            self._take(case, _frames(case, view, frame, outline), outline, begun, words)
+
         self._begin(case, view is not None)
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.segment(
                 case.image,
-                heard(lambda outline: self._take(case, view, outline)),
+                heard(outlined),
                 heard(self._failed),
                 shape=case.shape,
                 view=view,
@@ -135,14 +146,17 @@ class Segment:
         if view is not None:
             self._watch.start()
 
-    def _follow(self) -> None:
-        client, case, label = self._context.client, self._context.case, self.label
+    def _follow(self, case: Case, label: str, frame: int) -> None:
+        client, begun = self._context.client, case.now
         assert client is not None
-        assert case is not None
-        keys = sorted({case.frame, *case.corrected(label)})
+        keys = sorted({frame, *case.corrected(label)})
         if not any(case.outlines.frame_mask(label, key).any() for key in keys):
             self._context.say("There is no outline to follow: outline this frame and correct it first.")
             return
+
+        def followed(outline: Outline) -> None:
+            frames = [found for found in _frames(case, None, None, outline) if found not in keys]
+            self._take(case, frames, outline, begun, f"The frames of {case.image} follow those you corrected.")
 
         def send(mask: bytes) -> None:
             edit = EditRequest(label, mask, carry=(0, case.shape[0] - 1), key_frames=tuple(keys))
@@ -151,7 +165,7 @@ class Segment:
                 lambda heard: client.correct(
                     case.image,
                     edit,
-                    heard(lambda outline: self._take(case, None, outline, kept=keys)),
+                    heard(followed),
                     heard(self._failed),
                     shape=case.shape,
                     job=self._job,
@@ -162,18 +176,17 @@ class Segment:
         self._begin(case, by_frames=True)
         self._context.by_pieces(case.coded_by_steps(label, keys), send)
 
-    def _take(self, case: Case, view: RunView | None, outline: Outline, kept: Sequence[int] = ()) -> None:
+    def _take(self, case: Case, frames: Sequence[int], outline: Outline, begun: int, words: str) -> None:
+        """Put frames of an answer into the scene, but for what was changed since it was asked for."""
         self._watch.stop()
         if case.gone:
             self._end("")
             return
-        frames = [frame for frame in _frames(case, view, outline) if frame not in kept]
-        words = f"{case.image} is outlined by {called(outline.version)}."
-        if kept:
-            words = f"The frames of {case.image} follow those you corrected."
         if outline.stopped:
             words = f"Stopped: {len(frames)} of {case.shape[0]} frames are outlined."
-        self._context.by_pieces(_put(case, frames, outline), lambda _: self._end(words))
+        self._context.by_pieces(
+            _put(case, frames, outline, begun), lambda stayed: self._end(f"{words} {_spared(stayed)}".strip())
+        )
 
     def _look(self, heard: Callable[[], None]) -> Ticket:
         client = self._context.client
@@ -197,20 +210,32 @@ class Segment:
         self._context.explain(problem, "The outline you had is still there.")
 
 
-def _frames(case: Case, view: RunView | None, outline: Outline) -> list[int]:
-    """Return the frames that were looked at; of a run that was stopped, those in which something was found."""
+def _frames(case: Case, view: RunView | None, wanted: int | None, outline: Outline) -> list[int]:
+    """Return the frames to take: one that is wanted, or all; of a run that was stopped, where something was found."""
     found = [int(frame) for frame in np.flatnonzero(outline.mask.any(axis=(1, 2)))]
-    if outline.stopped or (view is not None and view.projection == "peak"):
+    if view is not None and view.projection == "peak":
+        # The server has chosen the one.
         return found
-    if view is None or view.last < 0:
-        return list(range(case.shape[0]))
-    return list(range(view.first, view.last + 1))
+    frames = found if outline.stopped else range(case.shape[0])
+    return [frame for frame in frames if wanted in (None, frame)]
 
 
-def _put(case: Case, frames: Iterable[int], outline: Outline) -> Generator[None, None, None]:
+def _put(case: Case, frames: Sequence[int], outline: Outline, begun: int) -> Generator[None, None, int]:
+    """Return how many frames stay as they are because they were changed since then."""
+    stayed = set()
     for frame in frames:
         for label, value in outline.labels.items():
             if case.gone:
-                return
-            case.outlined(label, frame, outline.mask[frame] == value)
+                return 0
+            if case.changed_since(begun, label, frame):
+                stayed.add(frame)
+            else:
+                case.outlined(label, frame, outline.mask[frame] == value)
             yield
+    return len(stayed)
+
+
+def _spared(frames: int) -> str:
+    """Return what is said of frames that stay."""
+    counted = "1 frame" if frames == 1 else f"{frames} frames"
+    return f"What you corrected meanwhile stays as it is: {counted}." if frames else ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import partial
+
 from ..answers import Problem, TrainingEvent, Versions
 from ..scene.charts import Curve
 from .case import Case
@@ -9,6 +12,8 @@ from .context import Context
 from .images import Images
 from .server import Server
 from .words import BASE, called, words_of
+
+_NOTHING = "There is nothing to submit: outline the vessels first."
 
 
 class Teach:
@@ -54,17 +59,17 @@ class Teach:
         case = self._context.case
         if case is None:
             self._context.say("There is no image in view.")
-        elif case.empty:
-            self._context.say("There is nothing to submit: outline the vessels first.")
+        elif case.settled and case.empty:
+            self._context.say(_NOTHING)
         else:
             self._images.send(lambda: self._submit(case, learn))
 
     def send_waiting(self) -> None:
-        """Send the outlines that wait."""
+        """Send the outlines that wait, as they were submitted."""
         for image in self.waiting:
             case = self._images.case_of(image)
             if case is not None:
-                self._submit(case, learn=False)
+                case.once_settled(partial(self._send_again, case))
 
     def stop(self) -> None:
         """Stop learning."""
@@ -101,13 +106,35 @@ class Teach:
         self.resume()
 
     def _submit(self, case: Case, learn: bool) -> None:
-        client, image = self._context.client, case.image
-        if client is None or not self._server.may_send():
+        if self._context.client is None or not self._server.may_send():
             return
-        labels = {label: value for value, label in enumerate(case.labels, start=1)}
+        if case.empty:
+            self._context.say(_NOTHING)
+            return
+        self._context.say(f"Submitting {case.image} …")
+        self._context.by_pieces(case.label_by_steps(), lambda label: self._send(case, label, learn))
+
+    def _send_again(self, case: Case) -> None:
+        image = case.image
+
+        def send(label: bytes) -> None:
+            if self._context.parameters.node.GetParameter(_submitted(image)) == _digest(label):
+                self._send(case, label, learn=False)
+            else:
+                self._context.say(f"{image} was changed since it was submitted; it waits until you submit it again.")
+
+        if self._server.may_send():
+            self._context.by_pieces(case.label_by_steps(), send)
+
+    def _send(self, case: Case, label: bytes, learn: bool) -> None:
+        client, image = self._context.client, case.image
+        assert client is not None
+        parameters = self._context.parameters
+        labels = {name: value for value, name in enumerate(case.labels, start=1)}
 
         def sent(_: None) -> None:
-            self._context.parameters.sent(case.outlines.node)
+            parameters.sent(case.outlines.node)
+            parameters.node.UnsetParameter(_submitted(image))
             self._context.say(f"The outline of {image} was submitted.")
             self._images.refresh()
             if learn:
@@ -115,19 +142,15 @@ class Teach:
 
         def failed(problem: Problem) -> None:
             if problem.lost or problem.kind == "token":
-                self._context.parameters.keep(case.outlines.node)
+                parameters.keep(case.outlines.node)
+                parameters.node.SetParameter(_submitted(image), _digest(label))
                 self._context.explain(problem, f"The outline of {image} is kept, and sent when the server is back.")
             else:
                 self._context.explain(problem, f"The outline of {image} is still in Slicer.")
 
-        self._context.say(f"Submitting {image} …")
-
-        def send(label: bytes) -> None:
-            self._context.latest.start(
-                ("submit", image), lambda heard: client.submit(image, label, labels, heard(sent), heard(failed))
-            )
-
-        self._context.by_pieces(case.label_by_steps(), send)
+        self._context.latest.start(
+            ("submit", image), lambda heard: client.submit(image, label, labels, heard(sent), heard(failed))
+        )
 
     def _learn(self) -> None:
         client = self._context.client
@@ -190,3 +213,12 @@ class Teach:
 
     def _failed(self, problem: Problem) -> None:
         self._context.explain(problem)
+
+
+def _submitted(image: str) -> str:
+    """Return where it is written down what was submitted of an image and waits to be sent."""
+    return f"submitted {image}"
+
+
+def _digest(label: bytes) -> str:
+    return hashlib.sha256(label).hexdigest()

@@ -15,7 +15,7 @@ MAIN = "Red"
 
 
 class View:
-    """The main slice view.
+    """The main slice view; while the panel is not in sight, what is put into it is for others.
 
     Parameters
     ----------
@@ -27,11 +27,12 @@ class View:
         self._changed = changed
         self._tag: tuple[slicer.vtkMRMLSliceCompositeNode, int] | None = None
         self._seen = ""
+        self._in_sight = True
 
     @property
     def image(self) -> Volume | None:
-        """What is shown, if it can be worked on."""
-        composite = _main()
+        """What is shown, if it can be worked on and the panel is in sight."""
+        composite = _main() if self._in_sight else None
         node = None if composite is None else slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
         return node if node in images() else None
 
@@ -40,7 +41,8 @@ class View:
         self.leave()
         composite = _main()
         if composite is not None:
-            self._seen = composite.GetBackgroundVolumeID() or ""
+            # What nobody looks at now is new when the panel comes into sight.
+            self._seen = (composite.GetBackgroundVolumeID() or "") if self._in_sight else ""
             self._tag = composite, composite.AddObserver(vtk.vtkCommand.ModifiedEvent, self._look)
 
     def leave(self) -> None:
@@ -49,6 +51,16 @@ class View:
             composite, tag = self._tag
             composite.RemoveObserver(tag)
             self._tag = None
+
+    def come_into_sight(self) -> None:
+        """Tell of other images from now on, and of one that was put there meanwhile."""
+        self._in_sight = True
+        if self._tag is not None:
+            self._look(self._tag[0])
+
+    def go_out_of_sight(self) -> None:
+        """Tell of no images until the panel comes into sight."""
+        self._in_sight = False
 
     def show(self, image: Volume, beside: Volume | None = None) -> None:
         """Show an image, on the right of another if there is one; what is shown already stays as the user has it."""
@@ -59,9 +71,9 @@ class View:
         self._seen = main.GetID()
         volumes.show(*dict.fromkeys((main, image)))
 
-    def _look(self, composite: slicer.vtkMRMLSliceCompositeNode, _event: str) -> None:
+    def _look(self, composite: slicer.vtkMRMLSliceCompositeNode, _event: str = "") -> None:
         shown = composite.GetBackgroundVolumeID() or ""
-        if shown != self._seen:
+        if self._in_sight and shown != self._seen:
             self._seen = shown
             image = self.image
             if image is not None:

@@ -1,0 +1,126 @@
+"""What was measured is shown with the image that it is of, and with no other."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from SALTVesselsLib.answers import Measured, Profile
+from SALTVesselsLib.parameters import Parameters
+from SALTVesselsLib.pixels import mask_to_nrrd
+from SALTVesselsLib.scene import runs, volumes
+from SALTVesselsLib.workflow.case import Case
+from SALTVesselsLib.workflow.context import Context
+from SALTVesselsLib.workflow.measure import Measure
+from scenes import go_to, picture
+
+pytest_plugins = ("scenes",)
+
+FIGURES = {"label": "vessel", "density": 0.25, "unit": "px", "total_length": 40.0, "mean_diameter": 3.0}
+NARROW = Profile((0.0, 1.0), (4.0, 1.2), ((1.0, 1.0), (1.0, 2.0)), 1, 4.0, 1.2, 70.0, "px")
+HALF = np.arange(8)[:, None] < np.full(9, 4)
+
+
+class Bench:
+    """The section *Measure*; the server answers when a test says so."""
+
+    def __init__(self) -> None:
+        self.context = Context(SimpleNamespace())
+        self.context.client = SimpleNamespace(measure=self._asked)
+        self.answers: list[Any] = []
+        self.masks: list[bytes] = []
+        server, segment = SimpleNamespace(may_send=lambda: True), SimpleNamespace(label="vessel")
+        images = SimpleNamespace(send=lambda then: self.context.case.once_settled(then))
+        self.measure = Measure(self.context, server, images, segment)
+
+    def _asked(self, image: str, mask: bytes, between: Any, done: Any, failed: Any, **_: Any) -> Any:
+        self.answers.append(done)
+        self.masks.append(mask)
+        return SimpleNamespace(cancel=lambda: None)
+
+    def answer(self, profile: Profile | None = None) -> None:
+        """Answer the last request."""
+        self.answers[-1](Measured((dict(FIGURES),), profile))
+
+    def open(self, volume: slicer.vtkMRMLVolumeNode, vessel: bool = True) -> None:
+        """Work on an image, on which everything or nothing is vessel."""
+        case = Case(volume, ("vessel",), Parameters(), self.context.changed)
+        for frame in range(case.shape[0]):
+            case.outlined("vessel", frame, np.full(case.shape[1:], vessel))
+        self.context.case = case
+        self.context.changed()
+
+
+@pytest.fixture
+def bench(scene: slicer.vtkMRMLScene) -> Bench:
+    return Bench()
+
+
+def image(name: str) -> slicer.vtkMRMLVolumeNode:
+    return volumes.add(picture(np.zeros((1, 8, 9), np.uint8)), name)
+
+
+def test_figures_name_their_image(bench: Bench) -> None:
+    bench.open(image("anna"))
+    bench.measure.density()
+    bench.answer()
+    assert bench.measure.words.startswith("anna, vessel: 25.0 % of the area")
+    bench.measure.between((1, 1, 0), (1, 5, 0))
+    bench.answer(NARROW)
+    assert bench.measure.words == "anna: narrowest 1.2 px, beside it 4 px; narrowed by 70 %."
+
+
+def test_figures_of_a_run_name_their_frame_counted_from_one(bench: Bench) -> None:
+    run = runs.add(picture(np.zeros((3, 8, 9), np.uint8)), "anna")
+    volumes.show(run.volume)
+    bench.open(run.volume)
+    go_to(run.volume, 1)
+    bench.measure.density()
+    bench.answer()
+    assert bench.measure.words.startswith("anna, frame 2, vessel: ")
+
+
+def test_a_measurement_goes_with_its_image(bench: Bench) -> None:
+    bench.open(image("anna"))
+    bench.measure.between((1, 1, 0), (1, 5, 0))
+    bench.answer(NARROW)
+    assert bench.measure.curve is not None
+    bench.open(image("bert"))
+    assert bench.measure.words == ""
+    assert bench.measure.curve is None
+    assert [row["image"] for row in bench.measure.rows] == ["anna"]
+
+
+def test_a_reply_for_another_image_goes_into_the_table_alone(bench: Bench) -> None:
+    bench.open(image("anna"))
+    bench.measure.between((1, 1, 0), (1, 5, 0))
+    bench.open(image("bert"))
+    bench.context.say("bert is in view.")
+    bench.answer(NARROW)
+    assert bench.measure.words == ""
+    assert bench.measure.curve is None
+    assert bench.context.message == "bert is in view."
+    assert [(row["image"], row["stenosis"]) for row in bench.measure.rows] == [("anna", 70.0)]
+
+
+def test_an_outline_that_is_on_its_way_is_measured_when_it_is_there(bench: Bench) -> None:
+    bench.open(image("anna"), vessel=False)
+    bench.context.case.asked("vessel", 0)
+    bench.measure.density()
+    assert bench.context.message == ""
+    bench.context.case.outlined("vessel", 0, HALF)
+    bench.context.case.answered("vessel", 0)
+    assert bench.masks == [mask_to_nrrd(HALF[None])]
+
+
+def test_there_is_nothing_to_measure_once_a_click_has_removed_all(bench: Bench) -> None:
+    bench.open(image("anna"))
+    bench.context.case.asked("vessel", 0)
+    bench.measure.density()
+    bench.context.case.outlined("vessel", 0, np.zeros_like(HALF))
+    bench.context.case.answered("vessel", 0)
+    assert bench.context.message.startswith("There is no vessel to measure")
+    assert not bench.masks
