@@ -42,10 +42,11 @@ from salt_monailabel.versions import VersionStore
 SIDE, TIMEOUT = 64, 120
 # Answers every training at once.
 TRAINER = """
-import sys
+import json, sys
 for line in sys.stdin:
     if '"learn"' in line:
-        print('{"event": "done", "stats": {"promoted": false, "version": "none"}}', flush=True)
+        stats = {"promoted": False, "why_not": "it is none", "version": "none"}
+        print(json.dumps({"event": "done", "id": json.loads(line)["id"], "stats": stats}), flush=True)
 """
 KNOWN = {
     "image": ("one", "two"),

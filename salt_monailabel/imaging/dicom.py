@@ -89,7 +89,7 @@ class DicomFrames:
 
     @property
     def nbytes(self) -> int:
-        """Memory it takes."""
+        """Memory that it takes; what is decoded is not kept here."""
         return sum(map(len, self._encoded))
 
     def _decode(self, index: int) -> np.ndarray:
@@ -162,6 +162,10 @@ class Presentation:
         # Some objects are tagged with the window of another image.
         shown = window if window.min() < window.max() else shown
         return -shown.astype(np.result_type(shown, np.float32)) if self._inverse else shown
+
+    def widest(self, stored: np.dtype) -> int:
+        """Return the bytes that a value of a stored kind takes at most once it is shown."""
+        return np.dtype(np.float64).itemsize if self._gray else stored.itemsize
 
     def _looked_up(self, look_up: Callable[[np.ndarray, Dataset], np.ndarray], values: np.ndarray) -> np.ndarray:
         """Return what a table or window makes of values; a damaged one makes nothing of them."""

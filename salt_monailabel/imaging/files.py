@@ -119,10 +119,9 @@ def _nifti(path: Path, extension: str) -> Study:
     if extension == ".nii.gz" and path.with_name(path.name[:-3]).exists():
         raise ImageError(f"{path.name} has a namesake {path.name[:-3]}, which would be read instead; rename one")
     check_nifti(path)
-    stored = nibabel.load(path)
-    check_size(path, stored.shape)  # type: ignore[attr-defined]
-    values = np.asanyarray(stored.dataobj)  # type: ignore[attr-defined]
     reader = reader_of(path, kind_of(path))
+    stored = nibabel.load(path)
+    values = np.asanyarray(stored.dataobj)  # type: ignore[attr-defined]
     # From x and y to the left, the back and the head, as in SimpleITK.
     affine = np.diag([-1, -1, 1, 1]) @ stored.affine  # type: ignore[attr-defined]
     if reader.GetDimension() == 2 and not np.allclose(affine[2, [0, 1, 3]], 0, atol=_IN_PLANE):

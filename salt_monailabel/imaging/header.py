@@ -20,7 +20,8 @@ import SimpleITK as sitk
 
 from .geometry import FLAT
 
-# Pixels times channels: 190 frames of 1024 x 1024, or a photograph of 8000 x 8000 in colour.
+# Pixels times channels: 190 frames of 1024 x 1024, or a photograph of 8000 x 8000 in colour. What is wider than 16 bits
+# counts for several: packed, constant values take no room in the file whatever they are, but all of it in memory.
 LARGEST = 200_000_000
 DEEPEST = 100
 # Bytes of a NIfTI header with all that is added to it, which is read as a whole.
@@ -97,7 +98,10 @@ def reader_of(path: Path, kind: str) -> sitk.ImageFileReader:
     reader.SetFileName(str(path))
     reader.SetImageIO(f"{kind}ImageIO")
     reader.ReadImageInformation()
-    check_size(path, (*reader.GetSize(), reader.GetNumberOfComponents()))
+    size, kind_of_pixel, channels = reader.GetSize(), reader.GetPixelIDValue(), reader.GetNumberOfComponents()
+    # Only an image says how wide its values are.
+    pixel = sitk.Image([1] * len(size), kind_of_pixel, channels)
+    check_size(path, (*size, channels), pixel.GetSizeOfPixelComponent())
     return reader
 
 
@@ -130,13 +134,14 @@ def check_nifti(path: Path) -> None:
         raise ImageError(f"{path.name} has a header that is damaged or too long; export it again without extensions")
 
 
-def check_size(path: Path, size: Sequence[int]) -> None:
-    """Refuse a file that declares more values than are read."""
-    if math.prod(size) > LARGEST:
+def check_size(path: Path, size: Sequence[int], width: int = 1) -> None:
+    """Refuse a file that declares more values, of so many bytes each, than are read."""
+    most = LARGEST // max(1, width // 2)
+    if math.prod(size) > most:
         declared = " x ".join(map(str, size))
         raise ImageError(
-            f"{path.name} declares {declared} values, more than the {LARGEST // 1_000_000} million that are read; crop "
-            "it, or divide it into several files"
+            f"{path.name} declares {declared} values, more than the {most // 1_000_000} million of their kind that "
+            "are read; crop it, or divide it into several files"
         )
 
 

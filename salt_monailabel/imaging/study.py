@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,17 @@ class Study:
     def spacing(self) -> tuple[float, float] | None:
         """Millimetres from row to row and from column to column, where they are known."""
         return self.acquisition.spacing
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes at most, with the frames that are kept as they are shown."""
+        if self.presentation is None and self.acquisition.exposed is None:
+            # They are parts of the pixels.
+            return self.pixels.nbytes
+        stored = self.pixels.dtype
+        widest = stored.itemsize if self.presentation is None else self.presentation.widest(stored)
+        frames, *size = self.pixels.shape
+        return self.pixels.nbytes + min(KEPT, frames) * math.prod(size) * widest
 
     @cachedmethod(attrgetter("_shown"), lock=attrgetter("_lock"))
     def frame(self, index: int) -> np.ndarray:

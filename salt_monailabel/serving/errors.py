@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from fastapi import HTTPException
 
@@ -14,25 +16,56 @@ from salt_monailabel.measure import ProfileError
 from salt_monailabel.models import UnknownLabelError, WeightsError
 from salt_monailabel.training import TrainingError
 
+logger = logging.getLogger(__name__)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = "may not be used by the server; give the user it runs as the right to read and write there"
+# Why a disk does not do what it is asked to, other than for want of room, and what to do about it.
+_BARRED = {
+    errno.EROFS: "is read-only; make it writable",
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EIO: "cannot be read or written; check its disk or network drive",
+}
+
+
+def explanation(error: BaseException) -> HTTPException | None:
+    """Return one of the library's errors as an HTTP error with its message as `detail`; None for any other.
+
+    400 for bad input, 503 for weights or an adapter that cannot be loaded, for files that cannot be read or written and
+    where memory does not suffice, 507 for a full disk, 500 for training that failed.
+    """
+    match error:
+        case ImageError() | ProfileError() | UnknownLabelError():
+            return HTTPException(400, str(error))
+        case WeightsError() | AdapterError() | MemoryError():
+            return HTTPException(503, str(error))
+        case TrainingError():
+            return HTTPException(500, str(error))
+        case OSError() if error.errno in _FULL or "disk full" in str(error):
+            return HTTPException(507, f"the server's disk is full: {error}; free some space, nothing was lost")
+        case OSError() if error.errno in _BARRED:
+            # Where exactly is for whoever runs the server, who alone can do something about it.
+            logger.error("a file could not be used: %s", error)
+            return HTTPException(503, f"{_place(error)} {_BARRED[error.errno]}, then try again")
+        case _:
+            return None
+
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn the library's errors into HTTP errors with their message as `detail`.
-
-    400 for bad input, 503 for weights or an adapter that cannot be loaded and where memory does not suffice, 507 for a
-    full disk, 500 for training that failed.
-    """
+    """Turn errors into HTTP errors, as `explanation` does; others stay as they are."""
     try:
         yield
-    except (ImageError, ProfileError, UnknownLabelError) as error:
-        raise HTTPException(400, str(error)) from error
-    except (WeightsError, AdapterError, MemoryError) as error:
-        raise HTTPException(503, str(error)) from error
-    except TrainingError as error:
-        raise HTTPException(500, str(error)) from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC or "disk full" in str(error):
-            raise HTTPException(
-                507, f"the server's disk is full: {error}; free some space, nothing was lost"
-            ) from error
-        raise
+    except Exception as error:
+        told = explanation(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _place(error: OSError) -> str:
+    """Name the folder that an error is about; the file may be one that is to take another's place, of an odd name."""
+    if not isinstance(error.filename, str):
+        return "the server's disk"
+    return f"the server's folder '{Path(error.filename).parent.name}'"

@@ -6,11 +6,14 @@ under MONAI Label's own server works too, only slower.
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import json
 import logging
 import re
+import shutil
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from monailabel.config import settings
@@ -28,6 +32,7 @@ from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import remove_file
 from starlette.background import BackgroundTask
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp
 
 from .access.arguments import RESERVED, checked_name, checked_params
@@ -35,6 +40,7 @@ from .access.gate import MEGABYTE, Access
 from .access.login_routes import login_routes
 from .access.tokens import TokenError, TokenFile, default_path
 from .app import SaltApp
+from .errors import explained, explanation
 from .image_routes import image_routes
 from .jobs import job_routes
 from .learning.resident import COMMAND, ResidentTrainer
@@ -86,6 +92,7 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
         server.include_router(routes)
     server.add_api_route("/", _home, include_in_schema=False)
     server.add_exception_handler(TokenError, _no_tokens)
+    server.add_exception_handler(StarletteHTTPException, _told)
     upload = round(options.upload_mb * MEGABYTE)
     return Access(server, tokens, instance.audit, always, options.origins, upload)
 
@@ -125,6 +132,13 @@ def _no_tokens(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the server cannot read its tokens; its log says why"}, 503)
 
 
+async def _told(request: Request, error: Exception) -> Response:
+    """Answer with an error; a body for which the server had no room is to FastAPI one that was sent wrongly."""
+    assert isinstance(error, StarletteHTTPException)
+    told = explanation(error.__cause__) if isinstance(error.__cause__, OSError) else None
+    return await http_exception_handler(request, told or error)
+
+
 def _in_threads(router: APIRouter, limiter: CapacityLimiter | None) -> APIRouter:
     """Return MONAI Label's routes, run in worker threads.
 
@@ -147,8 +161,9 @@ def _in_thread(endpoint: Callable[..., Coroutine[Any, Any, Any]], limiter: Capac
     @functools.wraps(endpoint)
     async def run(**arguments: Any) -> Any:
         try:
-            with _refusals():
+            with explained(), _refusals():
                 check_arguments(arguments)
+                _check_room(arguments)
                 _check_task(arguments)
                 answer = await to_thread.run_sync(_finish, endpoint, arguments, limiter=limiter)
         except Exception:
@@ -217,16 +232,27 @@ def check_arguments(arguments: dict[str, Any]) -> None:
                 raise HTTPException(400, "an answer is not saved as a label; send the label itself")
         elif name in FORMS and isinstance(value, dict):
             checked_params(json.dumps(value), RESERVED_BODY)
-        for file in value if isinstance(value, list) else [value]:
-            if isinstance(file, UploadFile):
-                # Slicer names a file by its whole path; nothing of it but the last part is looked at from here on.
-                file.filename = checked_name(re.split(r"[/\\]", file.filename or "")[-1], "file")
-                if file.filename.endswith(".bin"):
-                    raise HTTPException(400, "pixels without a header are not taken in; send an image")
+    for file in _uploads(arguments):
+        # Slicer names a file by its whole path; nothing of it but the last part is looked at from here on.
+        file.filename = checked_name(re.split(r"[/\\]", file.filename or "")[-1], "file")
+        if file.filename.endswith(".bin"):
+            raise HTTPException(400, "pixels without a header are not taken in; send an image")
     if arguments.get("uncompress"):
         raise HTTPException(400, "archives are not taken in; send the images themselves")
     if arguments.get("output") == infer.ResultType.dicom_seg:
         raise HTTPException(400, "DICOM SEG is not offered; ask for the output image")
+
+
+def _check_room(arguments: dict[str, Any]) -> None:
+    """Refuse uploads that would not fit among the temporary files: MONAI Label leaves there what it copied by half."""
+    folder = tempfile.gettempdir()
+    if sum(file.size or 0 for file in _uploads(arguments)) > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, "no room for the upload", folder)
+
+
+def _uploads(arguments: dict[str, Any]) -> Iterator[UploadFile]:
+    for value in arguments.values():
+        yield from (file for file in (value if isinstance(value, list) else [value]) if isinstance(file, UploadFile))
 
 
 def _check_task(arguments: dict[str, Any]) -> None:

@@ -19,12 +19,13 @@ class Studies:
     Parameters
     ----------
     most : int
-        Bytes of pixels to keep. A study larger than this is read each time.
+        Bytes to keep, of frames as they are shown, too. A study whose pixels are more is read each time; one that is
+        larger only with its frames as they are shown is kept, and no other beside it.
     """
 
     def __init__(self, most: int = STUDIES_BYTES) -> None:
         self._lock = threading.Lock()
-        self._kept: LRUCache[tuple[str, int, int, int], Study] = LRUCache(most, lambda study: study.pixels.nbytes)
+        self._kept: LRUCache[tuple[str, int, int, int], Study] = LRUCache(most, lambda study: min(study.nbytes, most))
 
     def read(self, path: str) -> Study:
         """Return the study at a path, its pixels not to be written to; raises as `read_study` does."""

@@ -46,6 +46,24 @@ def test_the_largest_size_is_read_and_no_larger(tmp_path: Path, monkeypatch: pyt
         read_study(tmp_path / "scan.nrrd")
 
 
+@pytest.mark.parametrize("extension", [".nrrd", ".mha", ".nii", ".nii.gz", ".tif"])
+@pytest.mark.parametrize(
+    ("dtype", "most"), [(np.uint8, 48), (np.int16, 48), (np.float32, 24), (np.int32, 24), (np.float64, 12)]
+)
+def test_values_wider_than_16_bits_count_for_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str, dtype: type, most: int
+) -> None:
+    if extension == ".tif" and dtype not in (np.uint8, np.float32):
+        pytest.skip("not stored in TIFF")
+    monkeypatch.setattr(header, "LARGEST", 48)
+    path = tmp_path / f"scan{extension}"
+    sitk.WriteImage(sitk.GetImageFromArray(np.arange(most, dtype=dtype).reshape(2, -1)), str(path))
+    assert read_study(path).pixels.dtype == dtype
+    sitk.WriteImage(sitk.GetImageFromArray(np.arange(most + 2, dtype=dtype).reshape(2, -1)), str(path))
+    with pytest.raises(ImageError, match=rf"scan{extension} declares {most // 2 + 1} x 2 x 1 values"):
+        read_study(path)
+
+
 @pytest.mark.parametrize(
     "field", ["data file: {}", "datafile: {}", "DataFile: {}", "data file: LIST\n{}", "byte skip: 9"]
 )

@@ -163,9 +163,11 @@ print('{"event": "ready"}', flush=True)
 for line in sys.stdin:
     command = json.loads(line)
     if command["do"] == "learn":
-        print('{"event": "step", "step": 1, "share": 1.0, "loss": 0.5, "dice": 0.7}', flush=True)
-        stats = {"promoted": False, "version": "none", "asked": command["request"], "pairs": command["pairs"]}
-        print(json.dumps({"event": "done", "stats": stats}), flush=True)
+        step = {"step": 1, "share": 1.0, "loss": 0.5, "dice": 0.7}
+        print(json.dumps({"event": "step", "id": command["id"], **step}), flush=True)
+        stats = {"promoted": False, "why_not": "it is none", "version": "none"}
+        stats |= {"asked": command["request"], "pairs": command["pairs"]}
+        print(json.dumps({"event": "done", "id": command["id"], "stats": stats}), flush=True)
 """,
 )
 

@@ -15,7 +15,8 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
 from salt_monailabel.versions import VersionStore
 
@@ -81,7 +82,6 @@ class ResidentTrainer:
         self.command = tuple(command)
         self._first = {"options": asdict(options), "folder": str(store.folder)}
         self._changed = threading.Condition()
-        self._writing = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._closed = False
         self._clicks = False
@@ -134,9 +134,10 @@ class ResidentTrainer:
         return running
 
     def yield_to_clicks(self, clicks: bool) -> None:
-        """Let the trainer pause while somebody waits for an answer."""
-        self._clicks = clicks
-        self._send({"do": "pause" if clicks else "resume"})
+        """Let the trainer pause while somebody waits for an answer; it is told later, and nobody waits for that."""
+        with self._changed:
+            self._clicks = clicks
+            self._changed.notify_all()
 
     def wait(self, task: Task) -> None:
         """Wait until a task is over."""
@@ -166,42 +167,65 @@ class ResidentTrainer:
             self._process = process
             if self._closed:
                 self._kill()
-        self._send(self._first)
-        if self._clicks:
-            self._send({"do": "pause"})
         return process
 
     def _serve(self, process: subprocess.Popen[str]) -> None:
-        """Hand tasks to a process until it ends."""
+        """Have tasks handed to a process, and note what it says of them, until it ends."""
+        assert process.stdin is not None
         assert process.stdout is not None
-        threading.Thread(target=self._hand_out, args=(process,), daemon=True).start()
+        threading.Thread(target=self._hand_out, args=(process, process.stdin), daemon=True).start()
         for line in process.stdout:
             with suppress(ValueError, KeyError):
                 self._note(json.loads(line))
         code = process.wait()
+        # What it has left unread cannot be written any more.
+        with suppress(OSError):
+            process.stdin.close()
         with self._changed:
             if self._process is process:
                 self._process = None
             self._changed.notify_all()
         self._fail(f"the trainer ended unexpectedly ({_reason(code)}); no label and no version is lost", (RUNNING,))
 
-    def _hand_out(self, process: subprocess.Popen[str]) -> None:
-        """Give the process its next task whenever it has none."""
+    def _hand_out(self, process: subprocess.Popen[str], commands: TextIO) -> None:
+        """Give the process its next task whenever it has none, and let it pause for clicks.
+
+        Nobody else writes to it: one that does not read, as it is still starting or hangs, keeps only this thread.
+        """
+        _send(commands, self._first)
+        paused = False
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._process is not process or self._next() is not None)
-                task = self._next()
-                if self._process is not process or task is None:
+                self._changed.wait_for(partial(self._due, process, paused))
+                if self._process is not process:
                     return
-                task.status = RUNNING
-            try:
-                pairs = list(task.pairs())
-            except Exception as error:
-                logger.exception("the labels could not be listed")
+                clicks, task = self._clicks, self._next()
+                if task is not None:
+                    task.status = RUNNING
+            if clicks != paused:
+                _send(commands, {"do": "pause" if clicks else "resume"})
+                paused = clicks
+            if task is not None and (lesson := self._lesson(task)) is not None:
                 with self._changed:
+                    # It may have been stopped while the labels were listed.
+                    wanted = self._process is process and not task.over
+                if wanted:
+                    _send(commands, lesson)
+
+    def _due(self, process: subprocess.Popen[str], paused: bool) -> bool:
+        """Say whether there is something to tell a process, or it is not the one that learns any more."""
+        return self._process is not process or self._clicks != paused or self._next() is not None
+
+    def _lesson(self, task: Task) -> dict[str, Any] | None:
+        """Return what a task has the process do; None if the labels cannot be listed, which ends the task."""
+        try:
+            return {"do": "learn", "id": task.id, "request": task.request, "pairs": list(task.pairs())}
+        except Exception as error:
+            logger.exception("the labels could not be listed")
+            with self._changed:
+                if not task.over:
                     self._end(task, "ERROR", f"the labels could not be listed: {error}")
-                continue
-            self._send({"do": "learn", "request": task.request, "pairs": pairs})
+            return None
 
     def _next(self) -> Task | None:
         if any(task.status == RUNNING for task in self.tasks):
@@ -210,10 +234,10 @@ class ResidentTrainer:
 
     def _note(self, event: dict[str, Any]) -> None:
         with self._changed:
-            task = next((task for task in self.tasks if task.status == RUNNING), None)
+            lesson, kind = event.pop("id"), event["event"]
+            task = next((task for task in self.tasks if task.status == RUNNING and task.id == lesson), None)
             if task is None:
                 return
-            kind = event["event"]
             if kind == "step":
                 task.events.append(event)
                 if len(task.events) % 10 == 1:
@@ -223,7 +247,7 @@ class ResidentTrainer:
                 self._end(task, "ERROR", event["detail"], code=event["code"])
             elif kind == "done":
                 stats = event["stats"]
-                used = "in use" if stats["promoted"] else "not in use: worse on what was held back"
+                used = "in use" if stats["promoted"] else f"not in use: {stats['why_not']}"
                 self._end(task, "DONE", f"version {stats['version']}, {used}", stats=stats)
             else:
                 return
@@ -242,21 +266,19 @@ class ResidentTrainer:
                 if task.status in states:
                     self._end(task, "ERROR", detail)
 
-    def _send(self, message: dict[str, Any]) -> None:
-        process = self._process
-        if process is None or process.stdin is None:
-            return
-        # A process that has died is noticed where its output ends.
-        with self._writing, suppress(OSError, ValueError):
-            process.stdin.write(json.dumps(message) + "\n")
-            process.stdin.flush()
-
     def _kill(self) -> None:
         # Forgotten at once: a process that is about to die must not be given the next task.
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             self._changed.notify_all()
+
+
+def _send(commands: TextIO, message: dict[str, Any]) -> None:
+    # A process that has died is noticed where its output ends.
+    with suppress(OSError, ValueError):
+        commands.write(json.dumps(message) + "\n")
+        commands.flush()
 
 
 def _reason(code: int) -> str:

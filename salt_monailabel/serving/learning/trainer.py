@@ -2,10 +2,12 @@
 
 It reads a line of JSON for each thing to do, and writes one for each that happened:
 
-    {"do": "learn", "request": {…}, "pairs": […]}     {"event": "ready"}
-    {"do": "pause"}                                   {"event": "step", "step": 3, "share": 0.1, "loss": …, "dice": …}
-    {"do": "resume"}                                  {"event": "done", "stats": {…}}
-                                                      {"event": "failed", "detail": "…", "code": 400}
+    {"do": "learn", "id": "…",      {"event": "ready"}
+     "request": {…}, "pairs": […]}  {"event": "step", "id": "…", "step": 3, "share": 0.1, "loss": …, "dice": …}
+    {"do": "pause"}                 {"event": "done", "id": "…", "stats": {…}}
+    {"do": "resume"}                {"event": "failed", "id": "…", "detail": "…", "code": 400}
+
+Events bear the `id` of their lesson, so that none is taken for one of another.
 
 Where its input ends, so does it: a server that was killed leaves no trainer behind.
 """
@@ -18,6 +20,8 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -82,22 +86,23 @@ class Trainer:
             logger.warning("nothing could be loaded ahead: %s", error)
         self._tell("ready")
         while True:
-            command = self._lessons.get()
+            lesson = self._lessons.get()
+            tell = partial(self._tell, id=lesson["id"])
             try:
-                self._tell("done", stats=self._learn(command["request"], command["pairs"]))
+                tell("done", stats=self._learn(lesson["request"], lesson["pairs"], tell))
             except HTTPException as error:
-                self._tell("failed", detail=str(error.detail), code=error.status_code)
+                tell("failed", detail=str(error.detail), code=error.status_code)
             except Exception as error:
                 logger.exception("training failed")
-                self._tell("failed", detail=f"{type(error).__name__}: {error}", code=500)
+                tell("failed", detail=f"{type(error).__name__}: {error}", code=500)
 
-    def _learn(self, request: dict[str, Any], pairs: list[dict[str, Any]]) -> dict[str, Any]:
+    def _learn(self, request: dict[str, Any], pairs: list[dict[str, Any]], tell: Callable[..., None]) -> dict[str, Any]:
         reporter = Reporter(self.stats)
 
         def on_step(progress: Progress) -> None:
             reporter(progress)
             facts = {"loss": round(progress.loss, 4), "dice": round(progress.dice, 4)}
-            self._tell("step", step=progress.step, share=round(progress.share, 3), **facts)
+            tell("step", step=progress.step, share=round(progress.share, 3), **facts)
             self._free.wait(LONGEST_WAIT)
 
         with explained():

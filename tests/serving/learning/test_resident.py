@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,32 +17,75 @@ import pytest
 from salt_monailabel.serving.learning import resident
 from salt_monailabel.serving.learning.resident import ResidentTrainer, Task
 from salt_monailabel.serving.options import Options
+from salt_monailabel.serving.turns import Turns
 from salt_monailabel.versions import VersionStore
 
 from ..viewer import STUB
 
-# Learns until it is told to resume.
+# Learns until it is told to pause, or to resume.
 PATIENT = """
 import json, sys
 sys.stdin.readline()
 for line in sys.stdin:
     command = json.loads(line)
     if command["do"] == "learn":
-        print('{"event": "step", "step": 1, "share": 0.1, "loss": 0.5, "dice": 0.7}', flush=True)
-    elif command["do"] == "resume":
-        print('{"event": "done", "stats": {"promoted": true, "version": "0001"}}', flush=True)
+        lesson = command["id"]
+        step = {"event": "step", "id": lesson, "step": 1, "share": 0.1, "loss": 0.5, "dice": 0.7}
+        print(json.dumps(step), flush=True)
+    else:
+        stats = {"promoted": True, "version": "0001"}
+        print(json.dumps({"event": "done", "id": lesson, "stats": stats}), flush=True)
 """
 FAILING = """
 import json, sys
 sys.stdin.readline()
 for line in sys.stdin:
-    print('{"event": "failed", "detail": "there is no labelled image to learn from", "code": 400}', flush=True)
+    said = {"detail": "there is no labelled image to learn from", "code": 400}
+    print(json.dumps({"event": "failed", "id": json.loads(line)["id"], **said}), flush=True)
 """
+# Says of each lesson first that another one is done.
+CONFUSED = """
+import json, sys
+sys.stdin.readline()
+for line in sys.stdin:
+    for lesson, version in (("another", "0001"), (json.loads(line)["id"], "0002")):
+        stats = {"promoted": True, "version": version}
+        print(json.dumps({"event": "done", "id": lesson, "stats": stats}), flush=True)
+"""
+# Tells what it was told before it was to learn.
+OBEDIENT = """
+import json, sys
+sys.stdin.readline()
+for line in sys.stdin:
+    command = json.loads(line)
+    if command["do"] == "learn":
+        stats = {"promoted": True, "version": told}
+        print(json.dumps({"event": "done", "id": command["id"], "stats": stats}), flush=True)
+    told = command["do"]
+"""
+# Counts what it learns.
+COUNTING = """
+import json, sys
+sys.stdin.readline()
+for count, line in enumerate(sys.stdin, 1):
+    stats = {"promoted": True, "version": str(count)}
+    print(json.dumps({"event": "done", "id": json.loads(line)["id"], "stats": stats}), flush=True)
+"""
+# The first one to start reads nothing, as if it hung, or ends without having read; the next ones learn.
+ONCE = """
+import os, pathlib, sys, time
+if not pathlib.Path(sys.argv[1]).exists():
+    {}
+"""
+HANGING_ONCE = ONCE.format("pathlib.Path(sys.argv[1]).touch(); time.sleep(600)") + COUNTING
+DEAF_ONCE = ONCE.format("os.close(0); pathlib.Path(sys.argv[1]).touch(); time.sleep(0.5); os._exit(3)") + COUNTING
+# Of more bytes than a pipe takes that nobody reads.
+MANY = [{"image": f"{number:0200}.png"} for number in range(500)]
 
 
 @contextmanager
 def trainer(folder: Path, script: str | None = None, on_done: Callable[[], None] = lambda: None) -> Iterator:
-    command = STUB if script is None else (sys.executable, "-c", script)
+    command = STUB if script is None else (sys.executable, "-c", script, str(folder / "started"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resident, "PAUSE_BETWEEN_STARTS", 0.05)
         process = ResidentTrainer(Options(), VersionStore(folder), on_done, command)
@@ -64,6 +108,11 @@ def running(process: ResidentTrainer) -> Task:
     task = process.submit({"mode": "update"}, list, enqueue=False)
     until(lambda: task.events)
     return task
+
+
+def take(turns: Turns) -> None:
+    with turns.take():
+        pass
 
 
 def test_a_task_is_done_with_the_labels_of_its_own_moment(tmp_path: Path) -> None:
@@ -89,7 +138,7 @@ def test_a_second_task_is_refused_unless_it_may_wait(tmp_path: Path) -> None:
         second = process.submit({}, list, enqueue=True)
         assert (first.status, second.status) == ("RUNNING", "SUBMITTED")
         assert "details" not in second.public()
-        process.yield_to_clicks(False)
+        process.yield_to_clicks(True)
         process.wait(first)
         until(lambda: second.events)
         process.yield_to_clicks(False)
@@ -113,7 +162,7 @@ def test_a_killed_trainer_fails_its_task_and_is_started_anew(tmp_path: Path) -> 
         assert killed.status == "ERROR"
         assert "killed by signal 9" in killed.details[-1]
         again = running(process)
-        process.yield_to_clicks(False)
+        process.yield_to_clicks(True)
         process.wait(again)
     assert again.status == "DONE"
 
@@ -136,6 +185,101 @@ def test_a_task_is_stopped_on_request(tmp_path: Path) -> None:
         assert process.stop() is task
         assert (task.status, task.end_ts is not None) == ("STOPPED", True)
         assert running(process).status == "RUNNING"
+
+
+def test_a_task_stopped_while_its_labels_are_listed_is_not_learned(tmp_path: Path) -> None:
+    listing: list[threading.Thread] = []
+    listed = threading.Event()
+
+    def slow() -> list:
+        listing.append(threading.current_thread())
+        listed.wait(60)
+        return []
+
+    with trainer(tmp_path, COUNTING) as process:
+        first = process.submit({}, slow, enqueue=False)
+        until(lambda: listing)
+        before = process._process
+        process.stop()
+        until(lambda: process._process not in (None, before))
+        listed.set()
+        listing[0].join(60)
+        second = process.submit({}, list, enqueue=False)
+        process.wait(second)
+    assert first.status == "STOPPED"
+    assert (second.status, second.events[-1]["stats"]["version"]) == ("DONE", "1")
+
+
+def test_labels_that_cannot_be_listed_any_more_leave_a_stopped_task_stopped(tmp_path: Path) -> None:
+    listing: list[threading.Thread] = []
+    stopped = threading.Event()
+
+    def gone() -> list:
+        listing.append(threading.current_thread())
+        stopped.wait(60)
+        raise OSError("the disk is gone")
+
+    with trainer(tmp_path, COUNTING) as process:
+        task = process.submit({}, gone, enqueue=False)
+        until(lambda: listing)
+        process.stop()
+        stopped.set()
+        listing[0].join(60)
+    assert (task.status, task.details[-1]) == ("STOPPED", "stopped on request")
+
+
+def test_an_event_of_another_lesson_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    with trainer(tmp_path, CONFUSED) as process:
+        task = process.submit({}, list, enqueue=False)
+        process.wait(task)
+    assert task.events[-1]["stats"]["version"] == "0002"
+
+
+def test_a_turn_is_taken_at_once_while_the_trainer_does_not_read(tmp_path: Path) -> None:
+    with trainer(tmp_path, HANGING_ONCE) as process:
+        until((tmp_path / "started").exists)
+        process.submit({}, lambda: MANY, enqueue=False)
+        until(lambda: process.tasks[0].status == "RUNNING")
+        # Long enough for what is written to fill the pipe.
+        time.sleep(0.3)
+        taken = threading.Thread(target=take, args=(Turns(process.yield_to_clicks),), daemon=True)
+        taken.start()
+        taken.join(5)
+        assert not taken.is_alive()
+
+
+def test_a_task_stopped_while_nobody_reads_its_lesson_fails_no_other(tmp_path: Path) -> None:
+    with trainer(tmp_path, HANGING_ONCE) as process:
+        until((tmp_path / "started").exists)
+        first = process.submit({}, lambda: MANY, enqueue=False)
+        second = process.submit({}, lambda: MANY, enqueue=True)
+        until(lambda: first.status == "RUNNING")
+        time.sleep(0.3)
+        process.stop()
+        process.wait(second)
+    assert (first.status, second.status, second.events[-1]["stats"]["version"]) == ("STOPPED", "DONE", "1")
+
+
+def test_a_lesson_that_was_never_read_fails_no_other(tmp_path: Path) -> None:
+    with trainer(tmp_path, DEAF_ONCE) as process:
+        until((tmp_path / "started").exists)
+        first = process.submit({}, list, enqueue=False)
+        second = process.submit({}, list, enqueue=True)
+        process.wait(second)
+    assert (first.status, "exit status 3" in first.details[-1]) == ("ERROR", True)
+    assert second.status == "DONE"
+
+
+def test_a_trainer_started_while_somebody_waits_pauses_first(tmp_path: Path) -> None:
+    with trainer(tmp_path, OBEDIENT) as process:
+        until(lambda: process._process is not None)
+        before = process._process
+        process.yield_to_clicks(True)
+        before.kill()
+        until(lambda: process._process not in (None, before))
+        task = process.submit({}, list, enqueue=False)
+        process.wait(task)
+    assert task.events[-1]["stats"]["version"] == "pause"
 
 
 def test_labels_that_cannot_be_listed_fail_the_task_alone(tmp_path: Path) -> None:
