@@ -59,8 +59,9 @@ def test_each_address_user_and_status_has_lines_of_its_own(door: Door) -> None:
         door.refuse(address, status, who=who)
     door.now = PAUSE
     # Whose request it is that comes along then does not matter.
-    current_user.set("bob")
+    reset = current_user.set("bob")
     door.refusals.settle()
+    current_user.reset(reset)
     assert door.lines("address", "who", "status", "count") == [
         *((*kind, 1) for kind in kinds),
         *((*kind, 2) for kind in kinds),
