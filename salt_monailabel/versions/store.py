@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,8 @@ class VersionStore:
 
     def current(self) -> str | None:
         """Return the name of the version in use; None if the base serves as it is."""
-        name = self._history()[0]
+        # Asked with each click: no more is looked up than the first.
+        name = next(self._remembered(), BASE)
         return None if name == BASE else name
 
     def path(self, name: str) -> Path:
@@ -163,12 +164,16 @@ class VersionStore:
         return self._write(lambda path, own: copy(source, path, {**own, **foreign}), None)
 
     def _history(self) -> list[str]:
-        """Return what is in use and what was before, the last first, as far as it is there; the base always is."""
+        """Return what is in use and what was before, the last first: at least the base."""
+        return [*self._remembered()] or [BASE]
+
+    def _remembered(self) -> Iterator[str]:
+        """Yield what was put in use, the last first, as far as it is there."""
         try:
             names = (self.folder / CURRENT).read_text().split()
         except FileNotFoundError:
             names = []
-        return [name for name in names if name == BASE or self._is_there(name)] or [BASE]
+        return (name for name in names if name == BASE or self._is_there(name))
 
     def _is_there(self, name: str) -> bool:
         return name.isdecimal() and self.path(name).is_file()

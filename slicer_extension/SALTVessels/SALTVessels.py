@@ -8,10 +8,10 @@ import slicer
 from SALTVesselsLib.application import AppSettings, Dialogs, Programs, later
 from SALTVesselsLib.editor import SegmentEditor
 from SALTVesselsLib.keys import Keys
+from SALTVesselsLib.plots import Plot
 from SALTVesselsLib.pointer import Pointer, views_of_application
 from SALTVesselsLib.qt_transport import QtTransport
 from SALTVesselsLib.samples import register_samples
-from SALTVesselsLib.scene import nodes
 from SALTVesselsLib.widget import Widget
 from SALTVesselsLib.workflow.context import Surroundings
 from SALTVesselsLib.workflow.panel import Panel
@@ -124,34 +124,3 @@ class SALTVesselsTest(ScriptedLoadableModuleTest):
 
         self.setUp()
         run(slicer.util.getModuleWidget("SALTVessels"), self.delayDisplay)
-
-
-class Plot:
-    """A plot in the panel, with a view node of its own for as long as it is there.
-
-    Parameters
-    ----------
-    owner : vtkMRMLNode
-        Has the view; one that nobody has is shown by the application's layout too.
-    """
-
-    def __init__(self, owner: slicer.vtkMRMLNode) -> None:
-        self._node = slicer.vtkMRMLPlotViewNode()
-        nodes.unsaved(self._node)
-        self._node.SetAndObserveParentLayoutNodeID(owner.GetID())
-        # What other modules show goes to all other views.
-        self._node.SetDoPropagatePlotChartSelection(False)
-        slicer.mrmlScene.AddNode(self._node)
-        self.widget = slicer.qMRMLPlotView()
-        self.widget.setMRMLScene(slicer.mrmlScene)
-        self.widget.setMRMLPlotViewNode(self._node)
-
-    def show(self, chart: slicer.vtkMRMLPlotChartNode) -> None:
-        """Show a chart node."""
-        self._node.SetPlotChartNodeID(chart.GetID())
-
-    def close(self) -> None:
-        """Take it out of the panel and of the scene."""
-        self.widget.setMRMLScene(None)
-        self.widget.deleteLater()
-        nodes.remove(self._node)

@@ -29,7 +29,7 @@ from SALTVesselsLib.transport import Failure, Request, Transport
 from SALTVesselsLib.widget import Widget
 from SALTVesselsLib.workflow.context import Surroundings
 from SALTVesselsLib.workflow.panel import Panel
-from scenes import Editor
+from scenes import Editor, read_scene
 from scipy.ndimage import distance_transform_edt
 from slice_view import SliceView
 
@@ -286,6 +286,20 @@ def new_rig() -> Iterator[Rig]:
     finally:
         panel.close()
         root.close()
+
+
+@contextmanager
+def reopened(rig: Rig, folder: Path) -> Iterator[Rig]:
+    """Save the scene, close it, and open it in a panel of another session, which connects to the server it names."""
+    assert slicer.mrmlScene.WriteToMRB(str(folder / "scene.mrb"))
+    rig.panel.scene_closes()
+    rig.widget.forget()
+    read_scene(folder / "scene.mrb", folder)
+    with new_rig() as again:
+        again.panel.scene_opened()
+        again.ui.connectButton.click()
+        again.until(lambda: again.panel.server.usable and again.case is not None)
+        yield again
 
 
 @pytest.fixture

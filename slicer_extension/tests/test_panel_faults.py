@@ -11,13 +11,12 @@ import pytest
 import requests
 import slicer
 from faulty_server import Act, Faulty, Handler, body_of, cut, error_page, hang, json_of, no_json, trickle, unauthorized
-from panels import Rig, new_rig
+from panels import Rig, reopened
 from salt_server import SHAPES, SaltServer, free_port
 from SALTVesselsLib import outlines_client
 from SALTVesselsLib.multipart import encode
 from SALTVesselsLib.pixels import mask_to_nrrd
 from SALTVesselsLib.workflow import server as server_section
-from scenes import read_scene
 
 pytest_plugins = ("scenes", "panels")
 
@@ -175,16 +174,8 @@ def test_a_saved_scene_brings_back_the_panel_and_what_was_not_sent(
     ready.ui.submitButton.click()
     ready.until(lambda: ready.panel.teach.waiting)
     address = ready.panel.server.addresses[0]
-    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
-    ready.panel.scene_closes()
-    ready.widget.forget()
-
-    read_scene(tmp_path / "scene.mrb", tmp_path)
-    with new_rig() as again:
-        again.panel.scene_opened()
+    with reopened(ready, tmp_path) as again:
         assert again.ui.addressBox.currentText == address
-        again.ui.connectButton.click()
-        again.until(lambda: again.panel.server.usable and again.case is not None)
         assert again.case.image == "gray"
         assert np.array_equal(again.mask(), outlined)
         assert again.ui.strategyBox.currentText == "By name"

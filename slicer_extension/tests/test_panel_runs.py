@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import slicer
 from drawn_runs import draw_run
-from panels import Rig, iou, new_rig
+from panels import Rig, iou, reopened
 from salt_server import SALT, SaltServer, salt_server
 from SALTVesselsLib.scene import volumes
 from SALTVesselsLib.workflow import segment
-from scenes import go_to, read_scene
+from scenes import go_to
 
 pytest_plugins = ("scenes", "panels")
 
@@ -161,16 +161,21 @@ def test_one_label_is_corrected_and_the_other_stays(opened: Rig) -> None:
     assert np.array_equal(opened.mask("artery"), artery)
 
 
+def two_frames_painted(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
+    """Paint on the frames 4 and 9, and return where, each bool (rows, columns)."""
+    rig.ui.paintTool.click()
+    go_to(rig.case.volume, 4)
+    begun = rig.brush.stroke((20, 20), (60, 24))
+    go_to(rig.case.volume, 9)
+    return begun, rig.brush.stroke(*((i, 70 + i // 8) for i in range(20, 120)))
+
+
 def test_all_frames_follow_those_that_were_corrected(opened: Rig) -> None:
     opened.choose("framesBox", "Follow corrected")
     opened.ui.segmentButton.click()
     assert "outline this frame" in opened.says
     assert not opened.panel.segment.running
-    opened.ui.paintTool.click()
-    go_to(opened.case.volume, 4)
-    begun = opened.brush.stroke((20, 20), (60, 24))
-    go_to(opened.case.volume, 9)
-    vessel = opened.brush.stroke(*((i, 70 + i // 8) for i in range(20, 120)))
+    begun, vessel = two_frames_painted(opened)
     seen: list[int] = []
     opened.panel.context.on_change(lambda: seen.append(opened.ui.progressBar.value))
     opened.ui.segmentButton.click()
@@ -195,20 +200,8 @@ def test_all_frames_follow_those_that_were_corrected(opened: Rig) -> None:
 def test_frames_drawn_on_before_the_scene_was_saved_lead_others_too(
     opened: Rig, angiography: SaltServer, tmp_path: Path
 ) -> None:
-    opened.ui.paintTool.click()
-    go_to(opened.case.volume, 4)
-    begun = opened.brush.stroke((20, 20), (60, 24))
-    go_to(opened.case.volume, 9)
-    vessel = opened.brush.stroke(*((i, 70 + i // 8) for i in range(20, 120)))
-    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
-    opened.panel.scene_closes()
-    opened.widget.forget()
-
-    read_scene(tmp_path / "scene.mrb", tmp_path)
-    with new_rig() as again:
-        again.panel.scene_opened()
-        again.ui.connectButton.click()
-        again.until(lambda: again.panel.server.usable and again.case is not None)
+    begun, vessel = two_frames_painted(opened)
+    with reopened(opened, tmp_path) as again:
         again.choose("framesBox", "Follow corrected")
         again.ui.segmentButton.click()
         again.until(lambda: not again.panel.segment.running)
