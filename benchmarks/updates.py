@@ -3,7 +3,10 @@
 - `scale`: time and memory of an update with 10 and with 500 labelled images.
 - `poison`: labels that are random, inverted or shifted are given after good ones: is what is learned from them put in
   use? Then it is, whatever was decided, and rolled back: the answer must be the one before, bit for bit.
+- `placement`: how many labels are taken for moved, of those that lie well and of those moved by so many pixels?
 - `refit`: Dice on the validation images after 16 labels, learned by four updates and by one refit.
+- `growth`: good labels come 1, 1, 2, 4 and 8 at a time, in several orders: Dice on the validation images after each
+  update, and whether its version was put in use.
 
 DATASET is a folder with images/, masks/ and data_split.csv.
 """
@@ -18,34 +21,39 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from salt_monailabel.imaging import read_mask, read_study, write_mask
+from salt_monailabel.imaging import ImageError, read_mask, read_study, write_mask
 from salt_monailabel.serving.host import ModelHost
 from salt_monailabel.serving.learning.learner import Learner
 from salt_monailabel.serving.learning.wish import Wish
 from salt_monailabel.serving.options import Options
-from salt_monailabel.training import evaluate, mean_score, read_cases
+from salt_monailabel.training import evaluate, mean_score, read_cases, read_labelled
+from salt_monailabel.training.exam import answers, questions_of
+from salt_monailabel.training.placement import displacement
 from salt_monailabel.versions import VersionStore
 
 GOOD, POISONED = 8, 4
+COUNTS, ORDERS = (1, 2, 4, 8, 16), 3
+MOVED = (0, 3, 6, 12, 25, 40)
 
 
 def main() -> None:
     """Run the parts asked for and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--parts", default="scale,poison,refit")
+    parser.add_argument("--parts", default="scale,poison,placement,refit,growth")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "updates.json")
     arguments = parser.parse_args()
     if arguments.alone:
         print(json.dumps(_one_update(arguments.dataset, arguments.alone)))
         return
-    parts = {"scale": _scale, "poison": _poison, "refit": _refit}
+    parts = {"scale": _scale, "poison": _poison, "placement": _placement, "refit": _refit, "growth": _growth}
     result = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for part in arguments.parts.split(","):
         result[part] = {"dataset": arguments.dataset.name, **parts[part](arguments.dataset)}
@@ -94,7 +102,11 @@ def _poison(dataset: Path) -> dict[str, Any]:
         for kind, change in spoil.items():
             before = _answer(learner, pairs[0])
             poisoned = [_changed(pair, change, Path(folder) / kind) for pair in pairs[GOOD:]]
-            result = learner.learn(Wish(), [*pairs[:GOOD], *poisoned])
+            try:
+                result = learner.learn(Wish(), [*pairs[:GOOD], *poisoned])
+            except ImageError as error:
+                rows[kind] = {"promoted": False, "not learned from": str(error)}
+                continue
             rows[kind] = _outcome(result)
             store = learner.host.store
             if not result["promoted"]:
@@ -103,6 +115,19 @@ def _poison(dataset: Path) -> dict[str, Any]:
             store.roll_back()
             rows[kind]["after a rollback they are the ones before"] = np.array_equal(before, _answer(learner, pairs[0]))
     return rows
+
+
+def _placement(dataset: Path) -> dict[str, Any]:
+    predictor, _ = ModelHost(Options(), VersionStore(dataset / "none")).predictor()
+    found = dict.fromkeys(MOVED, 0)
+    cases = [*read_cases(dataset, "train"), *read_cases(dataset, "val")]
+    for case in cases:
+        (frame,) = read_labelled(str(case.image), str(case.mask), 1)
+        for moved in MOVED:
+            labels = np.roll(frame.labels, (moved, -moved), (0, 1))
+            (window,) = questions_of([replace(frame, labels=labels)], False, predictor.model.input_size)[:1]
+            found[moved] += displacement(list(answers(predictor, [window]))) is not None
+    return {"labels": len(cases), "taken for moved, by pixels": found}
 
 
 def _refit(dataset: Path) -> dict[str, Any]:
@@ -117,6 +142,22 @@ def _refit(dataset: Path) -> dict[str, Any]:
             rows[name] = {"dice": round(mean.dice, 4), "cl_dice": round(mean.cl_dice, 4)}
             rows[name]["seconds"] = round(sum(result["seconds"] for result in results), 1)
     rows["difference"] = round(rows["refit"]["dice"] - rows["updates"]["dice"], 4)
+    return rows
+
+
+def _growth(dataset: Path) -> dict[str, Any]:
+    held_out = read_cases(dataset, "val")
+    rows = {}
+    for order in range(ORDERS):
+        with tempfile.TemporaryDirectory() as folder:
+            pairs = archive(dataset, Path(folder), COUNTS[-1], np.random.default_rng(order))
+            learner, outcomes = _learner(Path(folder)), []
+            learner.warm_up()
+            for count in COUNTS:
+                result = learner.learn(Wish(), pairs[:count])
+                mean = mean_score(list(evaluate(learner.host.predictor()[0], held_out, "vessel")))
+                outcomes.append({"labels": count, **_outcome(result), "validation Dice": round(mean.dice, 4)})
+        rows[f"order {order}"] = outcomes
     return rows
 
 
@@ -137,7 +178,7 @@ def archive(dataset: Path, folder: Path, count: int, rng: np.random.Generator | 
         study = read_study(image)
         mask = read_mask(case.mask, study)
         write_mask((mask > 0).astype(np.uint8), study, label)
-        pairs.append({"image": str(image), "label": str(label)})
+        pairs.append({"id": image.name, "image": str(image), "label": str(label)})
     return pairs
 
 
@@ -146,7 +187,7 @@ def _changed(pair: dict[str, Any], change: Any, folder: Path) -> dict[str, Any]:
     study = read_study(pair["image"])
     label = folder / Path(pair["label"]).name
     write_mask(change(read_mask(pair["label"], study)), study, label)
-    return {"image": pair["image"], "label": str(label)}
+    return {**pair, "label": str(label)}
 
 
 def _answer(learner: Learner, pair: dict[str, Any]) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from salt_monailabel.models import Prompts, VesselSam, load_base
-from salt_monailabel.models.precision import autocast
+from salt_monailabel.models.precision import autocast, never_emulated
 from salt_monailabel.models.weights import read_safetensors
 from salt_monailabel.whole_files import written_whole
 
@@ -173,8 +173,9 @@ def pretrain(
         loss.backward()
         average_gradients(model.parameters())
         nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        for optimizer in optimizers:
-            optimizer.step()
+        with never_emulated(device):
+            for optimizer in optimizers:
+                optimizer.step()
         seconds = before + time.perf_counter() - started
         on_step(PretrainProgress(step + 1, float(loss.detach()), score, spread, seconds))
         if (step + 1) % save_every == 0 or step + 1 == config.steps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,35 +11,50 @@ from torch import Tensor
 
 from salt_monailabel.adapters import Adapter
 
-from .held_back import images_held_back
+from .held_back import JUDGES, images_held_back
 from .samples import LabelledFrame
 
 # Labels an update reads at most: its cost must not grow with the archive.
-NEWEST, REPLAYED, JUDGING = 16, 8, 4
-# Dice by which an update may be worse on what is held back and still be put in use; not measured yet.
-TOLERANCE = 0.002
+NEWEST, REPLAYED = 16, 8
 # Dice by which the whole of an update must be better than half of it to be taken.
 CLEARLY = 0.005
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """The names of the labelled images an update learns from, and of those it is judged by."""
+    """The names of the labelled images an update learns from, and of those it is judged by.
+
+    Attributes
+    ----------
+    newest, replayed : tuple of str
+    judging : tuple of str
+        Those labelled before the version in use was learned come first.
+    tried : int
+        How many of them these are.
+    in_part : frozenset of str
+        Images of which a block is held back: learned from but for it, and judging by it alone.
+    """
 
     newest: tuple[str, ...]
     replayed: tuple[str, ...]
     judging: tuple[str, ...]
+    tried: int
+    in_part: frozenset[str]
 
 
-def choose(times: dict[str, int], learned_until: int, rng: np.random.Generator) -> Lesson:
-    """Choose what to learn from.
+def choose(
+    times: Mapping[str, int], learned_until: int, learned_in_part: Collection[str], rng: np.random.Generator
+) -> Lesson:
+    """Choose what an update learns from.
 
     Parameters
     ----------
-    times : dict of name to int
+    times : mapping of name to int
         When each image was labelled last.
     learned_until : int
         The time of the newest label that was learned from before.
+    learned_in_part : collection of str
+        Images of which a block was held back before.
     rng : Generator
         Draws what is replayed.
 
@@ -47,24 +62,38 @@ def choose(times: dict[str, int], learned_until: int, rng: np.random.Generator) 
     -------
     Lesson
         Labels newer than `learned_until`, the last of all if there are none; as many earlier ones as may be; none of
-        them held back. What is held back judges, or all where there are too few labels to hold some back; but new
-        labels do not, if there are others: wrong ones must not vouch for themselves.
+        the images held back.
     """
     held_back = images_held_back(times)
     ordered = sorted((name for name in times if name not in held_back), key=lambda name: (times[name], name))
     newest = [name for name in ordered if times[name] > learned_until][-NEWEST:] or ordered[-1:]
     earlier = [name for name in ordered if name not in newest]
     replayed = rng.choice(earlier, min(REPLAYED, len(earlier)), replace=False).tolist() if earlier else []
-    judges = held_back or sorted(times)
-    tried = [name for name in judges if times[name] <= learned_until]
-    return Lesson(tuple(newest), tuple(replayed), tuple((tried or judges)[:JUDGING]))
+    return _judged(Lesson(tuple(newest), tuple(replayed), (), 0, frozenset()), times, learned_until, learned_in_part)
 
 
-def everything(times: dict[str, int]) -> Lesson:
-    """Return all labelled images but those held back, to train from the base on."""
+def everything(times: Mapping[str, int], learned_until: int, learned_in_part: Collection[str]) -> Lesson:
+    """Return all labelled images but those held back, to train from the base on; parameters as of `choose`."""
     held_back = images_held_back(times)
-    learned = sorted(name for name in times if name not in held_back)
-    return Lesson(tuple(learned), (), tuple((held_back or sorted(times))[:JUDGING]))
+    learned = tuple(sorted(name for name in times if name not in held_back))
+    return _judged(Lesson(learned, (), (), 0, frozenset()), times, learned_until, learned_in_part)
+
+
+def _judged(lesson: Lesson, times: Mapping[str, int], learned_until: int, learned_in_part: Collection[str]) -> Lesson:
+    """Return a lesson with those who judge it.
+
+    New labels are the fewer, for wrong ones must not vouch for themselves; unless those before are one or none, who
+    might refuse whatever is learned from others.
+    """
+    in_part = {name for name in learned_in_part if name in times}
+    whole = [name for name in images_held_back(times) if name not in in_part]
+    new = [name for name in lesson.newest if times[name] > learned_until and name not in in_part]
+    in_part.update(new[: max(0, JUDGES - len(whole) - len(in_part))])
+    judges = [*whole, *sorted(in_part)]
+    tried = [name for name in judges if times[name] <= learned_until][:JUDGES]
+    votes = JUDGES if len(tried) > JUDGES // 2 or not tried else 3
+    judging = [*tried, *(name for name in judges if times[name] > learned_until)][:votes]
+    return replace(lesson, judging=tuple(judging), tried=min(len(tried), votes), in_part=frozenset(in_part))
 
 
 def shared(newest: Sequence[LabelledFrame], replayed: Sequence[LabelledFrame]) -> list[LabelledFrame]:

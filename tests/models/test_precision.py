@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from salt_monailabel.models.precision import autocast, best_device
+from salt_monailabel.models.precision import autocast, best_device, never_emulated
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,18 @@ def test_a_cpu_computes_in_bfloat16_only_with_instructions_for_it(
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
     with autocast(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_muon_is_not_emulated_where_there_is_no_bfloat16(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": native})
+    weight = torch.nn.Parameter(torch.zeros(8, 12))
+    weight.grad = torch.randn(8, 12, generator=torch.Generator().manual_seed(0))
+    with never_emulated(torch.device("cpu")):
+        torch.optim.Muon([weight], lr=1.0).step()
+    # A step that was computed in bfloat16 is the same number in it.
+    assert torch.equal(weight, weight.bfloat16().float()) == native
+    assert torch.linalg.svdvals(weight.detach()).min() > 0.1
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,18 @@ from salt_monailabel.inference import Predictor, card_of
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig, Progress, fit
-from salt_monailabel.training.held_back import HeldBackScore, Question, images_held_back, score_held_back
-from salt_monailabel.training.update import CLEARLY, TOLERANCE, choose, everything, move, shared, values
+from salt_monailabel.training.exam import (
+    TOLERANCE,
+    Exam,
+    HeldBackScore,
+    answers,
+    questions_of,
+    score_held_back,
+    why_not,
+)
+from salt_monailabel.training.held_back import RULE
+from salt_monailabel.training.placement import displacement
+from salt_monailabel.training.update import CLEARLY, choose, everything, move, shared, values
 
 from ..host import ModelHost
 from .material import Material, read_material
@@ -45,6 +55,7 @@ class Learner:
     def __init__(self, host: ModelHost) -> None:
         self.host = host
         self._ready: tuple[str | None, Adapter] | None = None
+        self._in_place: set[str] = set()
 
     def warm_up(self) -> None:
         """Load the version in use, so that the next update need not."""
@@ -88,20 +99,23 @@ class Learner:
         if not times:
             raise ImageError("there is no labelled image to learn from: submit a label first")
         current = self.host.store.current()
-        until = self.host.store.card(current).get("learned_until", 0) if current else 0
+        known = self.host.store.card(current) if current else {}
+        until, early = known.get("learned_until", 0), known.get("learned_in_part", [])
         rng = np.random.default_rng()
-        lesson = choose(times, until, rng) if wish.mode == "update" else everything(times)
-        few = not images_held_back(times)
-        material = read_material(lesson, files, len(self.host.options.labels), few, rng)
-        on_start(material.images)
-
+        lesson = choose(times, until, early, rng) if wish.mode == "update" else everything(times, until, early)
         adapter = self._adapter(current if wish.mode == "update" else None)
         assert isinstance(adapter.model, VesselSam)
         adapter.model.to(best_device(wish.device))
+        material = read_material(lesson, files, len(self.host.options.labels), adapter.model.input_size, rng)
+        material = material.without(self._misplaced(adapter, material))
+        on_start(material.images)
         # What is learned in part is no version: the next one must not start from it.
         self._ready = None
         start = values(adapter)
-        result = self._train(adapter, start, wish, material, started, on_step)
+        judging, records = material.judging_sha256.values(), known.get("best", {})
+        best = [records.get(label, 0.0) for label in judging]
+        result = self._train(adapter, start, wish, material, best, started, on_step)
+        scores = [result["held_back"][when]["images"] for when in ("before", "after")]
         card = {
             **card_of(self.host.options.base, adapter.model),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -109,6 +123,8 @@ class Learner:
             "images": list(material.labels_sha256),
             "labels_sha256": material.labels_sha256,
             "learned_until": max([times[name] for name in lesson.newest] + [until]),
+            "learned_in_part": sorted({*early, *(lesson.in_part & material.labels_sha256.keys())}),
+            "best": dict(zip(judging, map(max, best, *scores), strict=True)),
             "training": result,
         }
         version = self.host.store.add(adapter, card, current)
@@ -129,6 +145,7 @@ class Learner:
         start: Sequence[Tensor],
         wish: Wish,
         material: Material,
+        best: Sequence[float],
         started: float,
         on_step: Callable[[Progress], None],
     ) -> dict[str, Any]:
@@ -151,7 +168,7 @@ class Learner:
             self._settle(adapter, start, material.exam) if update else (self._judge(adapter, material.exam), 1.0)
         )
         final = history[-max(1, len(history) // 10) :]
-        why_not = _why_not(before, after)
+        reason = why_not(before, after, best, material.tried)
         return {
             "mode": wish.mode,
             "images": material.images,
@@ -163,14 +180,14 @@ class Learner:
             "loss": round(sum(p.loss for p in final) / len(final), 4),
             "train_dice": round(sum(p.dice for p in final) / len(final), 4),
             "held_back": {
-                "rule": material.rule,
+                "rule": RULE,
                 "tolerance": TOLERANCE,
                 "before": asdict(before),
                 "after": asdict(after),
             },
             "share_of_the_way": share,
-            "promoted": not why_not,
-            "why_not": why_not,
+            "promoted": not reason,
+            "why_not": reason,
         }
 
     def _adapter(self, version: str | None) -> Adapter:
@@ -178,9 +195,7 @@ class Learner:
             return self._ready[1]
         return self.host.trainable(version)
 
-    def _settle(
-        self, adapter: Adapter, start: Sequence[Tensor], exam: Sequence[Question]
-    ) -> tuple[HeldBackScore, float]:
+    def _settle(self, adapter: Adapter, start: Sequence[Tensor], exam: Exam) -> tuple[HeldBackScore, float]:
         """Go back half of the way to `start`, unless the whole is clearly better; return the score and the share."""
         whole, end = self._judge(adapter, exam), values(adapter)
         move(adapter, start, end, 0.5)
@@ -190,12 +205,30 @@ class Learner:
         move(adapter, start, end)
         return whole, 1.0
 
-    def _judge(self, adapter: Adapter, exam: Sequence[Question]) -> HeldBackScore:
-        model = adapter.model
-        assert isinstance(model, VesselSam)
+    def _judge(self, adapter: Adapter, exam: Exam) -> HeldBackScore:
         with utils.parametrize.cached():
-            predictor = Predictor(model, model.pixel_mean.device, threshold=self.host.options.threshold)
-            return score_held_back(predictor, exam)
+            return score_held_back(self._predictor(adapter), exam)
+
+    def _misplaced(self, adapter: Adapter, material: Material) -> dict[str, str]:
+        """Return the images whose outline does not lie on their vessels, and how far it should move."""
+        wrong: dict[str, str] = {}
+        first = {frame.name: frame for frame in (*material.replayed, *material.newest)}
+        with utils.parametrize.cached():
+            predictor = self._predictor(adapter)
+            for name, frame in first.items():
+                if (label := material.labels_sha256[name]) in self._in_place:
+                    continue
+                window = questions_of([frame], False, predictor.model.input_size)[:1]
+                moved = displacement(list(answers(predictor, window)))
+                if moved is None:
+                    self._in_place.add(label)
+                else:
+                    wrong[name] = f"the outline of {name} lies beside its vessels: {_words(*moved)} would mend that"
+        return wrong
+
+    def _predictor(self, adapter: Adapter) -> Predictor:
+        assert isinstance(adapter.model, VesselSam)
+        return Predictor(adapter.model, adapter.model.pixel_mean.device, threshold=self.host.options.threshold)
 
 
 def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -207,8 +240,6 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return times
 
 
-def _why_not(before: HeldBackScore, after: HeldBackScore) -> str:
-    """Return why a version is not put in use; nothing if it is."""
-    if not after.answers:
-        return "there was no vessel held back to judge it by"
-    return "it is worse on what was held back" if after.dice < before.dice - TOLERANCE else ""
+def _words(rows: int, columns: int) -> str:
+    down, right = "down" if rows > 0 else "up", "right" if columns > 0 else "left"
+    return f"moving it by {abs(rows)} pixels {down} and {abs(columns)} to the {right}"

@@ -13,15 +13,8 @@ import numpy as np
 
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.training import LabelledFrame, read_labelled
-from salt_monailabel.training.held_back import (
-    RULE_IMAGES,
-    RULE_TILES,
-    Question,
-    questions_of_tiles,
-    tiles_held_back,
-    windows_of,
-    without,
-)
+from salt_monailabel.training.exam import Exam, questions_of
+from salt_monailabel.training.held_back import block_held_back, without
 from salt_monailabel.training.update import Lesson
 
 logger = logging.getLogger(__name__)
@@ -34,30 +27,51 @@ class Material:
     Attributes
     ----------
     newest, replayed : sequence of LabelledFrame
-    exam : sequence of Question
-    rule : str
-        How the questions were chosen.
+    exam : Exam
+        What is asked about each image that judges; none is without a question.
+    tried : int
+        How many of these images, the first ones, were labelled before the version in use was learned.
     skipped : sequence of str
         What could not be used, and why.
     labels_sha256 : mapping of name to str
         The labels that are learned from, by the hash of what was read.
+    judging_sha256 : mapping of name to str
+        Those that judge.
     """
 
     newest: Sequence[LabelledFrame]
     replayed: Sequence[LabelledFrame]
-    exam: Sequence[Question]
-    rule: str
+    exam: Exam
+    tried: int
     skipped: Sequence[str]
     labels_sha256: Mapping[str, str]
+    judging_sha256: Mapping[str, str]
 
     @property
     def images(self) -> int:
         """How many images there are to learn from."""
         return len({frame.name for frame in (*self.newest, *self.replayed)})
 
+    def without(self, wrong: Mapping[str, str]) -> Material:
+        """Leave out images, for the reason that is given for each.
+
+        Raises
+        ------
+        ImageError
+            If nothing new is left to learn.
+        """
+        newest, replayed = (
+            [frame for frame in frames if frame.name not in wrong] for frames in (self.newest, self.replayed)
+        )
+        if (self.newest and not newest) or not newest + replayed:
+            raise ImageError(f"there is no labelled image to learn from: {'; '.join([*self.skipped, *wrong.values()])}")
+        labels = {name: label for name, label in self.labels_sha256.items() if name not in wrong}
+        skipped = [*self.skipped, *wrong.values()]
+        return replace(self, newest=newest, replayed=replayed, labels_sha256=labels, skipped=skipped)
+
 
 def read_material(
-    lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels: int, few: bool, rng: np.random.Generator
+    lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels: int, seen: int, rng: np.random.Generator
 ) -> Material:
     """Read what a lesson names.
 
@@ -68,8 +82,8 @@ def read_material(
         Each image's `image`, `label` and `proposal`, which may be None.
     labels : int
         Number of labels there are.
-    few : bool
-        Whether tiles are held back, and not images.
+    seen : int
+        Side of what the model sees at once, in its own pixels.
     rng : Generator
         Draws frames of long runs to learn from; those that judge are always the same.
 
@@ -81,14 +95,18 @@ def read_material(
     reader = _Reader(files, labels)
     newest, replayed = (reader.read(names, rng) for names in (lesson.newest, lesson.replayed))
     learned = dict(sorted(reader.labels_sha256.items()))
-    judging = reader.read(lesson.judging)
     if not newest + replayed:
         raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
-    if not few:
-        return Material(newest, replayed, windows_of(judging), RULE_IMAGES, reader.skipped, learned)
-    newest, replayed = ([without(frame, tiles_held_back(frame)) for frame in frames] for frames in (newest, replayed))
-    exam = [question for frame in judging for question in questions_of_tiles(frame)]
-    return Material(newest, replayed, exam, RULE_TILES, reader.skipped, learned)
+
+    def learned_of(frame: LabelledFrame) -> LabelledFrame:
+        return without(frame, block_held_back(frame)) if frame.name in lesson.in_part else frame
+
+    newest, replayed = ([learned_of(frame) for frame in frames] for frames in (newest, replayed))
+    exam = {name: questions_of(reader.read([name]), name in lesson.in_part, seen) for name in lesson.judging}
+    exam = {name: questions for name, questions in exam.items() if questions}
+    tried = sum(name in exam for name in lesson.judging[: lesson.tried])
+    judging = {name: reader.labels_sha256[name] for name in exam}
+    return Material(newest, replayed, exam, tried, reader.skipped, learned, judging)
 
 
 class _Reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import shutil
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from salt_monailabel.serving.host import ModelHost
 from salt_monailabel.serving.learning.learner import Learner
 from salt_monailabel.serving.learning.wish import Wish
 from salt_monailabel.serving.options import Options
-from salt_monailabel.training.held_back import HeldBackScore, images_held_back
+from salt_monailabel.training.exam import HeldBackScore
+from salt_monailabel.training.held_back import images_held_back
 from salt_monailabel.training.update import values
 from salt_monailabel.versions import VersionStore
 
@@ -66,7 +68,7 @@ def copy(lesson: Lesson, tmp_path: Path) -> Path:
 
 def judged(monkeypatch: pytest.MonkeyPatch, *dice: float) -> None:
     """Have what is held back scored as this, in this order."""
-    scores = iter([HeldBackScore(score, 0.8, 3) for score in dice])
+    scores = iter([HeldBackScore(score, 0.8, (score,), 3) for score in dice])
     monkeypatch.setattr(
         "salt_monailabel.serving.learning.learner.score_held_back", lambda predictor, exam: next(scores)
     )
@@ -199,7 +201,7 @@ def test_the_card_says_what_was_learned_from_and_what_judged_it(lesson: Lesson) 
     assert card["images"] == ["good"]
     assert card["labels_sha256"] == {"good": hashlib.sha256(label.read_bytes()).hexdigest()}
     judged = card["training"]["held_back"]
-    assert "tiles" in judged["rule"]
+    assert "block" in judged["rule"]
     assert judged["after"]["dice"] > judged["before"]["dice"]
     assert card["training"]["promoted"] is True
 
@@ -292,9 +294,43 @@ def test_with_enough_labels_whole_images_are_held_back(tmp_path: Path) -> None:
             viewer.put_image(name, png(IMAGE))
             viewer.put_label(name, one_slice(TAUGHT))
         stats = viewer.train(seconds=0.1).json()
+    held_back, card = images_held_back(names), VersionStore(studies / "adapters").card("0001")
+    assert held_back
+    assert set(card["images"]) == {*names} - {*held_back}
+    assert len(stats["held_back"]["after"]["images"]) == len(names)
+
+
+def test_images_learned_but_for_a_block_judge_by_it_once_there_are_enough(tmp_path: Path) -> None:
+    studies, names = tmp_path / "studies", [f"image {number}" for number in range(5, 9)]
     held_back = images_held_back(names)
-    assert "of the labelled images" in stats["held_back"]["rule"]
-    assert set(VersionStore(studies / "adapters").card("0001")["images"]) == {*names} - {*held_back}
+    early = [*held_back, *(name for name in names if name not in held_back)][:3]
+    store = VersionStore(studies / "adapters")
+    with serving(studies) as viewer:
+        for name in names:
+            viewer.put_image(name, png(IMAGE))
+        for name in early:
+            viewer.put_label(name, one_slice(TAUGHT))
+        assert viewer.train(seconds=1, learning_rate=0.01).json()["promoted"]
+        before = store.card("0001")
+        last = next(name for name in names if name not in early)
+        viewer.put_label(last, one_slice(TAUGHT))
+        viewer.train(seconds=0.1)
+    after = store.card("0002")
+    assert before["learned_in_part"] == sorted(early)
+    assert after["learned_in_part"] == sorted(names)
+    assert set(after["images"]) == {*names} - {*held_back}
+
+
+def test_updates_that_are_each_a_little_worse_are_refused_before_long(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not by more than the tolerance at once, but by 0.012 in all.
+    dice = [0.8 - 0.0015 * number for number in range(9)]
+    judged(monkeypatch, *[score for before, after in itertools.pairwise(dice) for score in (before, after, after)])
+    learner = Learner(ModelHost(Options(), VersionStore(copy / "adapters")))
+    results = [learner.learn(Wish(seconds=0.1), [pair(copy, "good")]) for _ in dice[1:]]
+    assert [result["promoted"] for result in results] == [True] * 6 + [False] * 2
+    assert "with the updates before" in results[-1]["why_not"]
 
 
 def test_a_refit_starts_from_the_base_and_can_be_rolled_back(copy: Path) -> None:
@@ -302,6 +338,24 @@ def test_a_refit_starts_from_the_base_and_can_be_rolled_back(copy: Path) -> None
         stats = viewer.train(seconds=1, mode="refit").json()
     store = VersionStore(copy / "adapters")
     assert (stats["mode"], store.card("0002")["parent"]) == ("refit", "0001")
+
+
+def test_an_outline_beside_its_vessels_is_not_learned_from(tmp_path: Path) -> None:
+    image, vessels = drawing(rows=256, columns=256)
+    moved = np.roll(vessels, (25, -25), (0, 1))
+    studies = tmp_path / "studies"
+    with serving(studies) as viewer:
+        viewer.put_image("moved", png(image))
+        viewer.put_label("moved", one_slice(moved))
+        assert_nothing_learned(
+            viewer, studies, "moved lies beside its vessels: moving it by 25 pixels up and 25 to the r"
+        )
+        viewer.put_image("right", png(image))
+        viewer.put_label("right", one_slice(vessels))
+        stats = viewer.train(seconds=0.1).json()
+        assert (stats["images"], len(stats["skipped"])) == (1, 1)
+        viewer.put_label("moved", one_slice(vessels))
+        assert viewer.train(seconds=0.1).json()["images"] == 2
 
 
 def test_a_mode_there_is_not_is_refused(copy: Path) -> None:

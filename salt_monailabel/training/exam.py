@@ -1,0 +1,145 @@
+"""What a model is asked about the images that are held back, how it is scored, and what follows from the scores.
+
+Judging takes time from learning, so it must not cost more where images are large or many: of each image a few windows
+are looked at, each as large as the model sees at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from salt_monailabel.imaging import magnification
+from salt_monailabel.inference import Predictor
+
+from .held_back import block_held_back, number_of
+from .metrics import cl_dice, dice
+from .samples import LabelledFrame
+
+# Windows of an image.
+WINDOWS = 3
+# Dice by which most images may be worse than before and than ever, and by which those that have judged before may be
+# worse in the mean, whatever the others say.
+TOLERANCE, SLIDE, HARM = 0.005, 0.01, 0.1
+
+
+@dataclass(frozen=True)
+class Question:
+    """A window of a labelled frame that a model is judged by.
+
+    Attributes
+    ----------
+    rgb : ndarray of float32, (h, w, 3)
+    labels : ndarray of uint8, (h, w)
+    counts : ndarray of bool, (h, w)
+        Where the answer counts.
+    magnify : float
+        Magnification of the frame it is a part of.
+    """
+
+    rgb: np.ndarray
+    labels: np.ndarray
+    counts: np.ndarray
+    magnify: float
+
+
+# What is asked about each image that judges.
+Exam = Mapping[str, Sequence[Question]]
+
+
+def questions_of(frames: Sequence[LabelledFrame], in_part: bool, seen: int) -> list[Question]:
+    """Return windows around vessels of the frames of an image, always the same; none if no vessel is held back.
+
+    Parameters
+    ----------
+    frames : sequence of LabelledFrame
+    in_part : bool
+        Whether a block of each frame is held back, and not all of it.
+    seen : int
+        Side of what the model sees at once, in its own pixels.
+    """
+    questions = []
+    count = min(WINDOWS, len(frames))
+    # Of a long run, frames that lie far apart.
+    chosen = [frames[len(frames) * number // count] for number in range(count)]
+    for number, frame in enumerate(chosen):
+        share = WINDOWS // count + (number < WINDOWS % count)
+        questions += [window for window, _ in zip(_windows(frame, in_part, seen), range(share), strict=False)]
+    return questions
+
+
+def _windows(frame: LabelledFrame, in_part: bool, seen: int) -> Iterator[Question]:
+    """Yield windows around vessels none of the windows before has asked about."""
+    left = block_held_back(frame) if in_part else np.ones(frame.labels.shape, bool)
+    if frame.weight is not None:
+        left &= frame.weight > 0
+    rows, columns = left.shape
+    magnify = magnification((rows, columns))
+    side = int(seen / magnify)
+    while len(places := np.argwhere(left & (frame.labels > 0))):
+        y, x = places[number_of(frame.name) % len(places)].tolist()
+        top, start = (max(0, min(at - side // 2, length - side)) for at, length in ((y, rows), (x, columns)))
+        window = np.s_[top : top + side, start : start + side]
+        yield Question(frame.rgb[window], frame.labels[window], left[window].copy(), magnify)
+        left[window] = False
+
+
+@dataclass(frozen=True)
+class HeldBackScore:
+    """Means over images, Dice of each of them, and how many answers these are means of, one for a label in a window."""
+
+    dice: float
+    cl_dice: float
+    images: tuple[float, ...]
+    answers: int
+
+
+def score_held_back(predictor: Predictor, exam: Exam) -> HeldBackScore:
+    """Score a model on what was held back of some images, each of which has a question at least."""
+    scores = [
+        [(dice(found, truth), cl_dice(found, truth)) for found, truth in answers(predictor, asked)]
+        for asked in exam.values()
+    ]
+    means = np.array([np.mean(image, 0) for image in scores]).reshape(-1, 2)
+    overall = means.mean(0) if len(means) else np.zeros(2)
+    return HeldBackScore(float(overall[0]), float(overall[1]), tuple(means[:, 0].tolist()), sum(map(len, scores)))
+
+
+def answers(predictor: Predictor, asked: Sequence[Question]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield what a model finds and the truth, both (h, w) bool, of each label that was drawn in each window."""
+    for question in asked:
+        embedded = predictor.embed_part(question.rgb, question.magnify)
+        for value, label in enumerate(predictor.model.labels, start=1):
+            truth = (question.labels == value) & question.counts
+            # A label that was not drawn in an image says nothing of how well it is found.
+            if truth.any():
+                yield (predictor.segment(embedded, label) > predictor.threshold) & question.counts, truth
+
+
+def why_not(before: HeldBackScore, after: HeldBackScore, best: Sequence[float], tried: int) -> str:
+    """Return why a version should not be put in use; nothing if it should.
+
+    Most images decide, and not their mean: one that is unlike the others would refuse whatever is learned from them.
+
+    Parameters
+    ----------
+    before, after : HeldBackScore
+        Of the version in use and of the new one.
+    best : sequence of float
+        The best Dice a version before it had, for each image.
+    tried : int
+        How many images, the first ones, have been labelled since before the last version was learned. A wrong label
+        speaks for what is learned from its like, but not for as much harm as that does to the others.
+    """
+    if not after.answers:
+        return "there was no vessel held back to judge it by"
+    changes = np.subtract(after.images, before.images)
+    if np.median(changes) < -TOLERANCE:
+        return "it is worse on most of what was held back"
+    if tried and changes[:tried].mean() < -HARM:
+        return "it is far worse on what was held back before"
+    if np.median(np.subtract(after.images, best)) < -SLIDE:
+        return "with the updates before it, it is worse on most of what was held back"
+    return ""

@@ -1,0 +1,149 @@
+"""What is asked about the images held back, and when a version is good enough to be put in use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salt_monailabel.imaging import magnification
+from salt_monailabel.inference import Predictor
+from salt_monailabel.models import VesselSam
+from salt_monailabel.training import LabelledFrame
+from salt_monailabel.training.exam import (
+    HARM,
+    SLIDE,
+    TOLERANCE,
+    WINDOWS,
+    HeldBackScore,
+    Question,
+    questions_of,
+    score_held_back,
+    why_not,
+)
+from salt_monailabel.training.held_back import block_held_back, without
+
+SEEN = 256
+
+
+def located(labels: np.ndarray, name: str = "a") -> LabelledFrame:
+    """Return a frame in which each pixel says where it lies: its x and y are in the first two channels."""
+    rows, columns = labels.shape
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+    return LabelledFrame(np.stack([x, y, np.zeros_like(x)], -1).astype(np.float32), labels, name)
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([64, 256]))
+def test_windows_ask_once_about_what_is_held_back_and_are_no_larger_than_the_model_sees(
+    rows: int, columns: int, seed: int, in_part: bool, seen: int
+) -> None:
+    labels = (np.random.default_rng(seed).random((rows, columns)) < 0.01).astype(np.uint8)
+    frame = located(labels)
+    held_back = block_held_back(frame) if in_part else np.ones(labels.shape, bool)
+    questions = questions_of([frame], in_part, seen)
+    assert bool(questions) == bool((labels[held_back] > 0).any())
+    assert len(questions) <= WINDOWS
+    asked = np.zeros(labels.shape, int)
+    for question in questions:
+        assert max(question.labels.shape) * question.magnify <= seen
+        assert question.labels[question.counts].any()
+        x, y = question.rgb[question.counts][:, :2].astype(int).T
+        assert np.array_equal(labels[y, x], question.labels[question.counts])
+        asked[y, x] += 1
+    assert asked.max() <= 1
+    assert held_back[asked > 0].all()
+
+
+@pytest.mark.parametrize(("frames", "asked"), [(1, [0, 0, 0]), (2, [0, 0, 1]), (3, [0, 1, 2]), (9, [0, 3, 6])])
+def test_of_a_run_frames_far_apart_are_asked_about(frames: int, asked: list[int]) -> None:
+    labels = np.ones((600, 600), np.uint8)
+    run = [LabelledFrame(np.full((600, 600, 3), number, np.float32), labels, "run") for number in range(frames)]
+    assert [int(question.rgb[0, 0, 0]) for question in questions_of(run, False, SEEN)] == asked
+
+
+def test_nothing_is_asked_of_what_counts_nothing_or_was_removed() -> None:
+    frame = located(np.ones((90, 70), np.uint8))
+    assert questions_of([without(frame, np.ones((90, 70), bool))], False, SEEN) == []
+    assert questions_of([], True, SEEN) == []
+
+
+def test_a_window_is_judged_at_the_magnification_of_the_whole() -> None:
+    large = located(np.ones((1000, 1200), np.uint8))
+    assert {question.magnify for question in questions_of([large], True, SEEN)} == {magnification((1000, 1200))} == {1}
+
+
+def test_each_image_counts_once_and_only_what_is_held_back(
+    tiny_sam: VesselSam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.zeros((90, 70), np.uint8)
+    labels[30:40] = 1
+    rgb = np.zeros((90, 70, 3), np.float32)
+    left = np.zeros(labels.shape, bool)
+    left[:, :20] = True
+    predictor = Predictor(tiny_sam, overlap=16)
+    answer = np.where(left, labels, 1 - labels).astype(np.float32)
+    monkeypatch.setattr(predictor, "segment", lambda embedded, label: answer)
+    right, wrong = Question(rgb, labels, left, 1.0), Question(rgb, labels, ~left, 1.0)
+    score = score_held_back(predictor, {"a": [right], "b": [wrong, wrong], "c": [right, wrong]})
+    assert score.images == (1, 0, 0.5)
+    assert (score.dice, score.answers) == (0.5, 5)
+    assert score_held_back(predictor, {}) == HeldBackScore(0, 0, (), 0)
+
+
+def scored(images: Sequence[float]) -> HeldBackScore:
+    return HeldBackScore(float(np.mean(images)), 0.8, tuple(images), 3 * len(images))
+
+
+BEFORE = (0.70, 0.75, 0.80, 0.85, 0.90)
+
+
+def judged(changes: Sequence[float], best: Sequence[float] | None = None, tried: int | None = None) -> str:
+    """Return what is said of a version that changes the Dice of the first images by this."""
+    before = BEFORE[: len(changes)]
+    after = scored(np.add(before, changes).tolist())
+    return why_not(scored(before), after, best or before, len(changes) if tried is None else tried)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param([0.0], id="the same"),
+        pytest.param([-0.9 * TOLERANCE] * 5, id="hardly worse"),
+        pytest.param([-0.08, 0.001, 0.001], id="one is unlike the others"),
+        pytest.param([-0.08, -0.05, 0.0, 0.0, 0.0], id="most are not worse"),
+    ],
+)
+def test_a_version_is_put_in_use_unless_most_images_are_worse(changes: list[float]) -> None:
+    assert judged(changes) == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param([-1.1 * TOLERANCE], id="worse"),
+        pytest.param([-1.1 * TOLERANCE] * 3 + [0.2, 0.2], id="most are, though the mean is better"),
+        pytest.param([-0.08, 0.05], id="one of two is, by more"),
+    ],
+)
+def test_a_version_that_is_worse_on_most_images_is_refused(changes: list[float]) -> None:
+    assert "worse on most" in judged(changes)
+
+
+def test_new_labels_cannot_outvote_great_harm_to_those_before() -> None:
+    assert "far worse" in judged([-1.1 * HARM, 0.3, 0.3], tried=1)
+    assert judged([-0.9 * HARM, 0.3, 0.3], tried=1) == ""
+    assert judged([-0.9, 0.3, 0.3], tried=0) == ""
+
+
+def test_versions_that_are_each_a_little_worse_are_refused_before_long() -> None:
+    changes = [-0.001] * 3
+    assert judged(changes, best=[dice + 0.9 * SLIDE - 0.001 for dice in BEFORE[:3]]) == ""
+    assert "with the updates before" in judged(changes, best=[dice + 1.1 * SLIDE for dice in BEFORE[:3]])
+
+
+def test_what_nothing_can_judge_is_not_put_in_use() -> None:
+    nothing = HeldBackScore(0, 0, (), 0)
+    assert "no vessel held back" in why_not(nothing, nothing, (), 0)

@@ -1,0 +1,52 @@
+"""Outlines that were moved are told from those that lie well, and from those that are wrong in another way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salt_monailabel.imaging import synthesize
+from salt_monailabel.training.placement import FARTHEST, displacement
+
+VESSELS = synthesize(3, 400, "octa").mask > 0
+WINDOW = np.s_[100:270, 100:270]
+
+
+@given(st.integers(-40, 40), st.integers(-40, 40))
+def test_an_outline_that_was_moved_is_told_how_far_to_go_back(rows: int, columns: int) -> None:
+    moved = np.roll(VESSELS, (rows, columns), (0, 1))
+    found = displacement([(VESSELS[WINDOW], moved[WINDOW])])
+    # By little, it still lies on the vessels.
+    assert found == (-rows, -columns) or (found is None and max(abs(rows), abs(columns)) < 6)
+
+
+def test_a_single_straight_vessel_is_not_displaced_along_itself() -> None:
+    vessel = np.zeros((170, 170), bool)
+    vessel[:, 80:90] = True
+    assert displacement([(vessel, np.roll(vessel, 20, 0))]) is None
+    assert displacement([(vessel, np.roll(vessel, 20, 1))]) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda mask: mask, id="right"),
+        pytest.param(lambda mask: ~mask, id="inverted"),
+        pytest.param(lambda mask: np.random.default_rng(0).random(mask.shape) < 0.5, id="random"),
+        pytest.param(np.zeros_like, id="empty"),
+        pytest.param(lambda mask: np.roll(mask, 2 * FARTHEST, 0), id="too far"),
+        pytest.param(lambda mask: mask & (np.random.default_rng(0).random(mask.shape) < 0.3), id="a part"),
+    ],
+)
+def test_what_lies_nowhere_better_is_not_displaced(change: object) -> None:
+    assert callable(change)
+    assert displacement([(VESSELS[WINDOW], change(VESSELS)[WINDOW])]) is None
+
+
+def test_windows_add_up() -> None:
+    still, moved = VESSELS, np.roll(VESSELS, 20, 0)
+    parts = [np.s_[100:200, 100:200], np.s_[170:270, 170:270]]
+    assert displacement([(still[part], moved[part]) for part in parts]) == (-20, 0)
+    assert displacement([]) is None
