@@ -24,6 +24,7 @@ from salt_monailabel.versions import BASE, VersionStore
 from .access.audit import AuditLog
 from .archive.opening import open_archive
 from .datastore import VesselDatastore
+from .folders import ADAPTERS
 from .host import ModelHost
 from .infer.edit import SaltEdit
 from .infer.measure import SaltMeasure
@@ -33,6 +34,7 @@ from .options import Options
 from .sampling.leases import Leases
 from .sampling.scores import ScoreBoard
 from .sampling.strategies import FirstSample, RandomForeground, RandomSample, Uncertain
+from .store_identity import store_identity
 from .uploads import is_upload
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class SaltApp(MONAILabelApp):
         self.audit = AuditLog(self.host.store.folder / "audit.jsonl")
         self.leases = Leases(self.host.store.folder / "leases.json")
         self.board = ScoreBoard(self._score, self._worth_scoring)
+        # Folders of images may share their versions; names in an archive are the same everywhere.
+        self.identity = store_identity(self.host.store.folder if _is_remote(studies) else Path(studies) / ADAPTERS)
         # Whether a training is under way; the server that has a trainer knows.
         self.learning: Callable[[], bool] = lambda: False
         super().__init__(
@@ -62,7 +66,7 @@ class SaltApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         """Open the studies: a folder, an archive over DICOMweb, or what else MONAI Label's settings name."""
-        if self.studies.startswith(("http://", "https://")):
+        if _is_remote(self.studies):
             if settings.MONAI_LABEL_DATASTORE.lower() in ("xnat", "dsa"):
                 return super().init_datastore()
             return open_archive(self.studies, self.options.labels, round(self.options.upload_mb * 1e6))
@@ -190,8 +194,12 @@ class SaltApp(MONAILabelApp):
         return sample
 
     def info(self) -> dict[str, Any]:
-        """Add the version in use."""
-        return {**super().info(), "adapter": self.host.store.current() or BASE}
+        """Add the version in use, and the identity of the store: names of images are unique in that alone."""
+        return {**super().info(), "adapter": self.host.store.current() or BASE, "identity": self.identity}
+
+
+def _is_remote(studies: str) -> bool:
+    return studies.startswith(("http://", "https://"))
 
 
 def _must_exist(kind: str, name: str | None, tasks: Mapping[str, object]) -> None:

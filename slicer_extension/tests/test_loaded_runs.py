@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from SALTVesselsLib.scene import runs, volumes
+from SALTVesselsLib.scene import names, runs, volumes
 from SALTVesselsLib.scene.browsing import place
 from SALTVesselsLib.scene.segmentation import Outlines
 from scenes import Editor, go_to, noise, stripe
@@ -45,7 +45,7 @@ def test_a_run_that_slicer_loaded_works_the_same(scene: slicer.vtkMRMLScene, uni
     assert sent.facts.get("frame_times_ms") == times
     assert sent.facts["spacing_known"] == "1"
     assert sent.name == "4: XA run"
-    volumes.remember(volume, "upload_1")
+    names.remember(volume, "upload_1", "a")
     outlines = Outlines(volume, ("vessel",))
     masks, frames = (place(node).sequence for node in (outlines.node, volume))
     assert (masks.GetIndexName(), masks.GetIndexUnit()) == (frames.GetIndexName(), frames.GetIndexUnit())
@@ -57,7 +57,7 @@ def test_a_run_that_slicer_loaded_works_the_same(scene: slicer.vtkMRMLScene, uni
         assert np.array_equal(slicer.util.arrayFromVolume(volume)[0], pixels[number])
         seen = slicer.util.arrayFromSegmentBinaryLabelmap(outlines.node, "vessel", volume)[0]
         assert np.array_equal(seen.astype(bool), stripe(number))
-    assert volumes.image_of(volume) == "upload_1"
+    assert names.image_of(volume, "a") == "upload_1"
 
 
 def test_the_planes_of_a_biplane_run_are_never_mixed_up(scene: slicer.vtkMRMLScene) -> None:

@@ -33,8 +33,8 @@ class Bench:
         self.answers: list[Any] = []
         self.masks: list[bytes] = []
         server, segment = SimpleNamespace(may_send=lambda: True), SimpleNamespace(label="vessel")
-        images = SimpleNamespace(send=lambda then: self.context.case.once_settled(then))
-        self.measure = Measure(self.context, server, images, segment)
+        uploads = SimpleNamespace(send=lambda then: self.context.case.once_settled(then))
+        self.measure = Measure(self.context, server, uploads, segment)
 
     def _asked(self, image: str, mask: bytes, between: Any, done: Any, failed: Any, **_: Any) -> Any:
         self.answers.append(done)
@@ -47,7 +47,7 @@ class Bench:
 
     def open(self, volume: slicer.vtkMRMLVolumeNode, vessel: bool = True) -> None:
         """Work on an image, on which everything or nothing is vessel."""
-        case = Case(volume, ("vessel",), Parameters(), self.context.changed)
+        case = Case(volume, ("vessel",), Parameters(), lambda: self.context.identity, self.context.changed)
         for frame in range(case.shape[0]):
             case.outlined("vessel", frame, np.full(case.shape[1:], vessel))
         self.context.case = case
@@ -81,6 +81,7 @@ def test_figures_of_a_run_name_their_frame_counted_from_one(bench: Bench) -> Non
     bench.measure.density()
     bench.answer()
     assert bench.measure.words.startswith("anna, frame 2, vessel: ")
+    assert [(row["image"], row["frame"]) for row in bench.measure.rows] == [("anna", 2)]
 
 
 def test_a_measurement_goes_with_its_image(bench: Bench) -> None:

@@ -204,6 +204,63 @@ def test_a_scene_opened_in_another_module_gets_no_outlines(widget: Any) -> None:
     assert widget.panel.context.case.volume is image
 
 
+def in_view() -> set[str | None]:
+    return {node.GetBackgroundVolumeID() for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
+
+
+def test_a_server_that_is_back_changes_no_view_while_another_module_is_in_sight(widget: Any) -> None:
+    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
+    widget.panel.scene_opened()
+    ours, others = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(2))
+    volumes.show(ours)
+    widget.exit()
+    volumes.show(others)
+    widget.panel.images.restore()
+    assert in_view() == {others.GetID()}
+    widget.enter()
+    assert in_view() == {others.GetID()}
+    assert widget.panel.context.case.volume is others
+
+
+def test_what_is_asked_for_while_another_module_is_in_sight_is_shown_afterwards(widget: Any) -> None:
+    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
+    widget.panel.scene_opened()
+    first, late = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(2))
+    volumes.show(first)
+    widget.exit()
+    # An image arrives that was asked for before.
+    widget.panel.images.choose(late)
+    assert in_view() == {first.GetID()}
+    widget.enter()
+    assert in_view() == {late.GetID()}
+    assert widget.panel.context.case.volume is late
+
+
+def test_what_is_put_in_view_meanwhile_comes_before_what_was_asked_for(widget: Any) -> None:
+    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
+    widget.panel.scene_opened()
+    first, late, newest = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(3))
+    volumes.show(first)
+    widget.exit()
+    widget.panel.images.choose(late)
+    volumes.show(newest)
+    widget.enter()
+    assert in_view() == {newest.GetID()}
+    assert widget.panel.context.case.volume is newest
+
+
+def test_an_image_that_was_deleted_before_it_could_be_shown_harms_nothing(widget: Any) -> None:
+    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
+    widget.panel.scene_opened()
+    first, late = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(2))
+    volumes.show(first)
+    widget.exit()
+    widget.panel.images.choose(late)
+    slicer.mrmlScene.RemoveNode(late)
+    widget.enter()
+    assert in_view() == {first.GetID()}
+
+
 def test_the_brush_is_set_in_pixels_and_keeps_other_labels(widget: Any) -> None:
     (editor,) = SegmentEditorWidget.made
     assert not editor.undoEnabled, "the panel remembers the steps"
@@ -225,8 +282,7 @@ def test_the_brush_leaves_a_colour_image_in_view(widget: Any) -> None:
     colour = volumes.add(picture(np.zeros((1, 8, 9, 3), np.uint8)))
     volumes.show(colour)
     widget._editor.begin(False, Outlines(colour, ("vessel",)), "vessel", 3)
-    shown = {node.GetBackgroundVolumeID() for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
-    assert shown == {colour.GetID()}
+    assert in_view() == {colour.GetID()}
 
 
 def test_all_curves_of_a_place_share_one_view_that_the_layout_does_not_show(widget: Any) -> None:

@@ -136,9 +136,9 @@ def test_all_that_is_asked_during_an_upload_is_done_with_the_image_it_was_asked_
     connected.ui.segmentButton.click()
     connected.panel.images.choose(other)
     gate.open()
-    connected.until(lambda: not connected.panel.images.busy and first.settled and second.settled)
-    assert (first.image, second.image) == ("upload_one", "upload_one_2")
-    connected.until(lambda: "upload_one is outlined by" in connected.says)
+    connected.until(lambda: not connected.panel.uploads.busy and first.settled and second.settled)
+    assert {first.image, second.image} == {"upload_one", "upload_one_2"}
+    connected.until(lambda: f"{first.image} is outlined by" in connected.says)
     first.corrections("vessel", 0).undo()
     assert first.corrections("vessel", 0).foreground == ((20, 30), (60, 70))
     assert second.corrections("vessel", 0).background == ((40, 50),)

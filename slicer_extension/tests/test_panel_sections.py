@@ -145,7 +145,7 @@ def test_figures_and_a_diameter_are_shown_and_saved(outlined: Rig, server: SaltS
     outlined.user.paths = [str(file)]
     outlined.ui.exportButton.click()
     rows = list(csv.DictReader(file.open(encoding="utf-8")))
-    assert [row["image"] for row in rows] == ["gray_2", "gray_2"]
+    assert [(row["image"], row["frame"]) for row in rows] == [("gray_2", "1"), ("gray_2", "1")]
     assert float(rows[0]["density"]) == pytest.approx(share / 100, abs=1e-3)
     assert rows[0]["stenosis"] == ""
     assert float(rows[1]["min_diameter"]) > 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import slicer
 from SALTVesselsLib.parameters import ADDRESSES, Parameters
-from SALTVesselsLib.scene import nodes, runs, volumes
+from SALTVesselsLib.scene import names, nodes, runs, volumes
 from SALTVesselsLib.scene.clicks import Clicks
 from SALTVesselsLib.scene.segmentation import Outlines
 from scenes import Editor, go_to, noise, picture, read_scene
@@ -81,11 +81,15 @@ def test_labels_wait_until_they_are_sent(scene: slicer.vtkMRMLScene) -> None:
     outlines = []
     for name in ("a", "b", "c"):
         outlines.append(Outlines(volumes.add(picture(noise(1, 5, 7)), name), ("vessel",)).node)
-        parameters.keep(outlines[-1])
-    parameters.keep(outlines[1])
-    assert [entry.image for entry in parameters.unsent] == ["a", "b", "c"]
-    parameters.sent(outlines[1])
-    parameters.sent(outlines[1])
+        parameters.keep(outlines[-1], "", f"digest of {name}")
+    parameters.keep(outlines[1], "", "newer digest")
+    assert [(entry.image, entry.digest) for entry in parameters.unsent] == [
+        ("a", "digest of a"),
+        ("b", "newer digest"),
+        ("c", "digest of c"),
+    ]
+    parameters.sent(outlines[1], "")
+    parameters.sent(outlines[1], "")
     assert [(entry.image, entry.outlines) for entry in parameters.unsent] == [("a", outlines[0]), ("c", outlines[2])]
     scene.RemoveNode(outlines[0])
     assert [entry.image for entry in parameters.unsent] == ["c"]
@@ -93,9 +97,36 @@ def test_labels_wait_until_they_are_sent(scene: slicer.vtkMRMLScene) -> None:
     assert parameters.unsent == []
 
 
+def test_a_label_waits_for_each_server_it_was_submitted_to(scene: slicer.vtkMRMLScene) -> None:
+    parameters = Parameters()
+    image = volumes.add(picture(noise(1, 5, 7)), "anna", "one")
+    names.remember(image, "anna_2", "other")
+    outlines = Outlines(image, ("vessel",)).node
+    parameters.keep(outlines, "one", "1")
+    parameters.keep(outlines, "other", "2")
+    assert sorted((u.image, u.identity, u.digest) for u in parameters.unsent) == [
+        ("anna", "one", "1"),
+        ("anna_2", "other", "2"),
+    ]
+    parameters.sent(outlines, "one")
+    assert [(u.image, u.identity, u.digest) for u in parameters.unsent] == [("anna_2", "other", "2")]
+
+
+def test_the_address_of_a_server_is_the_last_it_had(scene: slicer.vtkMRMLScene) -> None:
+    parameters = Parameters()
+    parameters.used("http://a:8000", "one")
+    parameters.used("http://b:8000", "other")
+    parameters.used("https://me:secret@c:8000", "one")
+    assert parameters.address_of("one") == "https://c:8000"
+    assert parameters.address_of("other") == "http://b:8000"
+    assert parameters.address_of("third") == ""
+
+
 def test_a_saved_scene_brings_back_all_that_was_not_sent(scene: slicer.vtkMRMLScene, tmp_path: Path) -> None:
     frames, masks = noise(4, 20, 30, dtype=np.uint16), np.random.default_rng(1).random((4, 20, 30)) < 0.3
-    run = runs.add(picture(frames, name="run", modality="XA", frame_times_ms="0 66 132 198", spacing_known=1), "pat_1")
+    run = runs.add(
+        picture(frames, name="run", modality="XA", frame_times_ms="0 66 132 198", spacing_known=1), "pat_1", "a1"
+    )
     of_run = Outlines(run.volume, ("vessel", "catheter"))
     of_run.put("vessel", masks)
     go_to(run.volume, 2)
@@ -111,11 +142,11 @@ def test_a_saved_scene_brings_back_all_that_was_not_sent(scene: slicer.vtkMRMLSc
     Clicks(fundus).show([volumes.point(fundus, (1, 2, 0))], [])
 
     parameters = Parameters()
-    parameters.used("https://me:secret@host:8443")
+    parameters.used("https://me:secret@host:8443", "a1")
     parameters.strategy, parameters.label, parameters.subtraction = "first", "vessel", True
     parameters.image, parameters.outlines = fundus, of_fundus.node
-    parameters.keep(of_run.node)
-    parameters.keep(of_fundus.node)
+    parameters.keep(of_run.node, "a1", "digest of the run")
+    parameters.keep(of_fundus.node, "", "digest of the fundus")
     file = tmp_path / "case.mrb"
     assert scene.WriteToMRB(str(file))
     with zipfile.ZipFile(file) as archive:
@@ -128,18 +159,23 @@ def test_a_saved_scene_brings_back_all_that_was_not_sent(scene: slicer.vtkMRMLSc
     assert again.addresses == ["https://host:8443"]
     assert (again.strategy, again.label, again.subtraction) == ("first", "vessel", True)
     assert again.image.GetName() == "fundus"
-    assert [entry.image for entry in again.unsent] == ["pat_1", "fundus_1"]
-    assert again.unsent[1].outlines is again.outlines
+    assert again.address_of("a1") == "https://host:8443"
+    unsent = {entry.image: entry for entry in again.unsent}
+    assert {image: (entry.identity, entry.digest) for image, entry in unsent.items()} == {
+        "pat_1": ("a1", "digest of the run"),
+        "fundus_1": ("", "digest of the fundus"),
+    }
+    assert unsent["fundus_1"].outlines is again.outlines
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 2
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsNode") == 0
 
-    run_again, fundus_again = (nodes.owner(entry.outlines) for entry in again.unsent)
+    run_again, fundus_again = (nodes.owner(unsent[image].outlines) for image in ("pat_1", "fundus_1"))
     sent = volumes.picture_of(run_again)
     assert np.array_equal(sent.pixels, frames)
     assert sent.facts == {"modality": "XA", "frame_times_ms": "0 66 132 198", "spacing_known": "1"}
     assert runs.frame(run_again) == 2
     drawn = Outlines(run_again, ("vessel", "catheter"))
-    assert drawn.node is again.unsent[0].outlines
+    assert drawn.node is unsent["pat_1"].outlines
     assert np.array_equal(drawn.mask("vessel"), masks)
     catheter = np.zeros_like(masks)
     catheter[2] = masks[0]

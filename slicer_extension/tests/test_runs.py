@@ -10,7 +10,7 @@ import slicer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from SALTVesselsLib.scene import runs, volumes
+from SALTVesselsLib.scene import names, runs, volumes
 from SALTVesselsLib.scene.clicks import Clicks
 from SALTVesselsLib.scene.segmentation import Outlines
 from scenes import Editor, geometries, go_to, moved, new_scene, noise, picture, stripe, view
@@ -36,7 +36,7 @@ def test_every_frame_is_shown_and_the_run_comes_back_as_it_was_sent(
         go_to(run.volume, number)
         assert runs.frame(run.volume) == number
         assert np.array_equal(slicer.util.arrayFromVolume(run.volume)[0], pixels[number])
-        assert volumes.image_of(run.volume) == "patient_1"
+        assert names.image_of(run.volume, "") == "patient_1"
         assert volumes.spacing_known(run.volume)
     back = volumes.picture_of(run.volume)
     assert np.array_equal(back.pixels, pixels)

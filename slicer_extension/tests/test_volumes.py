@@ -9,7 +9,7 @@ import slicer
 import vtk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from SALTVesselsLib.scene import runs, volumes
+from SALTVesselsLib.scene import names, runs, volumes
 from scenes import geometries, go_to, moved, new_scene, noise, picture
 
 pytest_plugins = ("scenes",)
@@ -27,7 +27,7 @@ def test_a_picture_comes_back_as_it_was_sent(scene: slicer.vtkMRMLScene, shape: 
     assert back.pixels.dtype == dtype
     assert np.allclose(back.ijk_to_lps, place, atol=1e-12)
     assert (back.name, back.facts) == ("drawn", {"modality": "OP", "spacing_known": "1"})
-    assert volumes.image_of(node) == "patient_1"
+    assert names.image_of(node, "") == "patient_1"
     assert node.IsA("vtkMRMLVectorVolumeNode") == (len(shape) == 4)
     assert volumes.is_flat(node) == (shape[0] == 1)
     assert volumes.shape(node) == shape[:3]

@@ -5,6 +5,7 @@ Each `read` takes an answer's JSON; for one that lacks something it raises KeyEr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -44,19 +45,28 @@ class Problem:
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """What a server is; `labels` are in the order of their values, from 1, and `version` is the adapter in use."""
+    """What a server is; `labels` are in the order of their values, from 1, and `version` is the adapter in use.
+
+    `identity` is that of its images, whose names are unique among them alone; empty if it tells none.
+    """
 
     name: str
     labels: tuple[str, ...]
     strategies: tuple[str, ...]
     version: str
+    identity: str = ""
 
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> ServerInfo:
         """Read `/info/`."""
         if not {*MODELS} <= told["models"].keys():
             raise Nonsense(f"'{told['name']}' is another MONAI Label app than SALT")
-        return cls(str(told["name"]), tuple(told["labels"]), tuple(told["strategies"]), str(told["adapter"]))
+        identity = told.get("identity", "")
+        # Nodes and parameters of a scene are called by it.
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,64}", identity):
+            raise ValueError("the identity is none")
+        labels, strategies = tuple(told["labels"]), tuple(told["strategies"])
+        return cls(str(told["name"]), labels, strategies, str(told["adapter"]), identity)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import slicer
 
-from .scene import nodes, volumes
+from .scene import names, nodes
 
 MODULE = "SALTVessels"
 ADDRESSES = 8
@@ -18,17 +18,24 @@ _UNSENT = "unsent"
 
 @dataclass(frozen=True)
 class Unsent:
-    """A label that the server has not got yet.
+    """A label that a server has not got yet.
 
     Attributes
     ----------
     image : str
-        The server's name of the image.
+        That server's name of the image.
+    identity : str
+        Which server that is; empty if it tells no identity, or an earlier panel did not ask for it: then it may be any.
     outlines : vtkMRMLSegmentationNode
+        The label itself: there is no copy of what was submitted, for what is newest is what is to be sent.
+    digest : str
+        Of the label as it was submitted, to know whether it is the newest still.
     """
 
     image: str
+    identity: str
     outlines: slicer.vtkMRMLSegmentationNode
+    digest: str
 
 
 class _Text:
@@ -110,32 +117,67 @@ class Parameters:
         """Addresses of servers, the last used first."""
         return json.loads(self.node.GetParameter("addresses") or "[]")
 
-    def used(self, address: str) -> None:
-        """Put an address at the head of the list, without what may be secret in it."""
+    def used(self, address: str, identity: str = "") -> None:
+        """Put an address at the head of the list, and note whose it is, without what may be secret in it."""
         address = re.sub(r"^(\w+://)?[^/]*@", r"\1", re.split(r"[?#]", address)[0])
         known = [address, *(other for other in self.addresses if other != address)]
         self.node.SetParameter("addresses", json.dumps(known[:ADDRESSES]))
+        if identity:
+            self.node.SetParameter(_address(identity), address)
+
+    def address_of(self, identity: str) -> str:
+        """Return where the server of an identity was last; empty if that is not known."""
+        return self.node.GetParameter(_address(identity))
 
     @property
     def unsent(self) -> list[Unsent]:
-        """Labels to be sent again, the oldest first; those that were deleted with their image are left out."""
-        referred = (self.node.GetNthNodeReference(_UNSENT, n) for n in range(self._referred()))
-        present = (outlines for outlines in referred if outlines is not None and nodes.owner(outlines) is not None)
-        return [Unsent(volumes.image_of(nodes.owner(outlines)), outlines) for outlines in present]
+        """Labels to be sent again, of each server the oldest first; those deleted with their image are left out."""
+        found = []
+        for identity in self._awaited():
+            role = _role(identity)
+            for number in range(self.node.GetNumberOfNodeReferences(role)):
+                outlines = self.node.GetNthNodeReference(role, number)
+                image = None if outlines is None else nodes.owner(outlines)
+                if image is not None:
+                    digest = self.node.GetParameter(_submitted(image, identity))
+                    found.append(Unsent(names.image_of(image, identity), identity, outlines, digest))
+        return found
 
-    def keep(self, outlines: slicer.vtkMRMLSegmentationNode) -> None:
-        """Remember to send the label of an image again."""
-        if not self.node.HasNodeReferenceID(_UNSENT, outlines.GetID()):
-            self.node.AddNodeReferenceID(_UNSENT, outlines.GetID())
+    def keep(self, outlines: slicer.vtkMRMLSegmentationNode, identity: str, digest: str) -> None:
+        """Remember to send the label of an image again, to the server of an identity."""
+        if not self.node.HasNodeReferenceID(_role(identity), outlines.GetID()):
+            self.node.AddNodeReferenceID(_role(identity), outlines.GetID())
+        self.node.SetParameter(_submitted(nodes.owner(outlines), identity), digest)
 
-    def sent(self, outlines: slicer.vtkMRMLSegmentationNode) -> None:
-        """Forget about a label: the server has it."""
-        for number in reversed(range(self._referred())):
-            if self.node.GetNthNodeReferenceID(_UNSENT, number) == outlines.GetID():
-                self.node.RemoveNthNodeReferenceID(_UNSENT, number)
+    def sent(self, outlines: slicer.vtkMRMLSegmentationNode, identity: str) -> None:
+        """Forget about a label: the server of an identity has it. If nobody knows whose it was, it was that one's."""
+        image = nodes.owner(outlines)
+        for whose in {identity, ""}:
+            role = _role(whose)
+            for number in reversed(range(self.node.GetNumberOfNodeReferences(role))):
+                if self.node.GetNthNodeReferenceID(role, number) == outlines.GetID():
+                    self.node.RemoveNthNodeReferenceID(role, number)
+            if image is not None:
+                self.node.UnsetParameter(_submitted(image, whose))
 
-    def _referred(self) -> int:
-        return self.node.GetNumberOfNodeReferences(_UNSENT)
+    def _awaited(self) -> list[str]:
+        """Return the identities of servers that something waits for."""
+        roles = [self.node.GetNthNodeReferenceRole(n) for n in range(self.node.GetNumberOfNodeReferenceRoles())]
+        kept = (role.partition(".") for role in roles)
+        return [identity for role, _, identity in kept if role == _UNSENT]
+
+
+def _address(identity: str) -> str:
+    return f"address of {identity}"
+
+
+def _role(identity: str) -> str:
+    return f"{_UNSENT}.{identity}" if identity else _UNSENT
+
+
+def _submitted(image: slicer.vtkMRMLVolumeNode, identity: str) -> str:
+    """Return where it is written down what was submitted of an image and waits to be sent."""
+    return " ".join(filter(None, ("submitted", identity, names.mark(image))))
 
 
 def _new_node() -> slicer.vtkMRMLScriptedModuleNode:

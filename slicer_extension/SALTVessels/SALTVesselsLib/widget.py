@@ -116,7 +116,7 @@ class Widget:
         ui.openButton.connect("clicked()", self._open)
         ui.volumeBox.connect("activated(int)", self._choose_volume)
         ui.planesBox.connect("clicked()", self._choose_planes)
-        ui.sendButton.connect("clicked()", lambda: panel.images.send())
+        ui.sendButton.connect("clicked()", lambda: panel.uploads.send())
         ui.segmentButton.connect("clicked()", lambda: panel.segment.start(FRAMES[ui.framesBox.currentIndex]))
         ui.cancelButton.connect("clicked()", panel.segment.stop)
         ui.labelBox.connect("activated(int)", lambda: panel.segment.choose(ui.labelBox.currentText))
@@ -185,7 +185,7 @@ class Widget:
         self._items("volumeBox", [node.GetName() for node in images.volumes])
         if context.case is not None and context.case.volume in images.volumes:
             self._set("volumeBox", "currentIndex", images.volumes.index(context.case.volume))
-        free = usable and not images.busy
+        free = usable and not images.busy and not self._panel.uploads.busy
         for name in ("nextButton", "strategyBox"):
             self._set(name, "enabled", free)
         for name in ("imagesBox", "openButton"):
@@ -205,7 +205,9 @@ class Widget:
         self._set("labelBox", "visible", len(segment.labels) > 1)
         if segment.label:
             self._set("labelBox", "currentIndex", segment.labels.index(segment.label))
-        busy = self._panel.server.usable and (segment.running or self._panel.images.busy or self._panel.correct.busy)
+        panel = self._panel
+        on_its_way = segment.running or panel.images.busy or panel.uploads.busy or panel.correct.busy
+        busy = panel.server.usable and on_its_way
         # A bar without an end moves by itself.
         self._set("progressBar", "maximum", (segment.of if segment.running else 0) if busy else 1)
         self._set("progressBar", "value", segment.done if segment.running else 0)
@@ -228,17 +230,15 @@ class Widget:
     def _teach(self) -> None:
         teach, usable, case = self._panel.teach, self._panel.server.usable, self._panel.context.case
         for name in ("learnButton", "submitButton"):
-            self._set(name, "enabled", case is not None and self._panel.context.client is not None)
+            self._set(name, "enabled", case is not None and self._panel.context.info is not None)
         self._set("stopButton", "enabled", teach.learning and usable)
         self._set("learnBar", "maximum", 100)
         self._set("learnBar", "value", round(100 * teach.share))
         self._set("resultLabel", "text", teach.result)
         self._set("resultLabel", "visible", bool(teach.result))
-        waiting = teach.waiting
-        words = "1 outline waits to be sent." if len(waiting) == 1 else f"{len(waiting)} outlines wait to be sent."
-        self._set("waitingLabel", "text", words)
-        for name in ("waitingLabel", "sendWaitingButton"):
-            self._set(name, "visible", bool(waiting))
+        self._set("waitingLabel", "text", teach.waiting_words)
+        self._set("waitingLabel", "visible", bool(teach.waiting))
+        self._set("sendWaitingButton", "visible", bool(teach.waiting_here))
         self._set("sendWaitingButton", "enabled", usable)
         current = teach.versions.current
         lines = [f"{'● ' if current == BASE else ''}as delivered"]

@@ -42,3 +42,9 @@ def place(node: slicer.vtkMRMLNode) -> Place | None:
         if sequence is not None:
             return Place(browser, sequence)
     return None
+
+
+def holder(node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLStorableNode:
+    """Return the node that keeps what is known of an image: one that shows frames loses its attributes with each."""
+    where = place(node)
+    return node if where is None else where.sequence

@@ -16,7 +16,7 @@ import vtk
 
 from ..pixels import Picture
 from ..steps import at_once
-from . import nodes, volumes
+from . import names, nodes, volumes
 from .browsing import Place, place
 
 
@@ -37,12 +37,12 @@ class Run:
     browser: slicer.vtkMRMLSequenceBrowserNode
 
 
-def add(picture: Picture, image: str = "") -> Run:
-    """Add a run to the scene; `image` is the server's name of it."""
-    return at_once(add_by_steps(picture, image))
+def add(picture: Picture, image: str = "", identity: str = "") -> Run:
+    """Add a run to the scene; `image` and `identity` as for `volumes.add`."""
+    return at_once(add_by_steps(picture, image, identity))
 
 
-def add_by_steps(picture: Picture, image: str = "") -> Generator[int, None, Run]:
+def add_by_steps(picture: Picture, image: str = "", identity: str = "") -> Generator[int, None, Run]:
     """Add a run frame by frame, for a caller who lets the application breathe in between.
 
     Yields
@@ -73,7 +73,7 @@ def add_by_steps(picture: Picture, image: str = "") -> Generator[int, None, Run]
         browser.SetSelectedItemNumber(0)
     volumes.write_down(volume, picture.facts)
     if image:
-        volumes.remember(volume, image)
+        names.remember(volume, image, identity)
     return Run(volume, sequence, browser)
 
 

@@ -10,8 +10,8 @@ import slicer
 import vtk
 
 from ..pixels import Picture
-from . import nodes
-from .browsing import place
+from . import names, nodes
+from .browsing import holder, place
 
 # Of these a reader takes the resolution of print or screen for millimetres, or finds none.
 PHOTOGRAPHS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
@@ -19,20 +19,19 @@ VIEWS = ("Red", "Yellow")
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 _FACTS = "SALT."
-_IMAGE = "SALT.image"
 _SPACING = "SALT.spacing_known"
 _GREEN = "SALT.green"
 
 
-def add(picture: Picture, image: str = "") -> slicer.vtkMRMLVolumeNode:
+def add(picture: Picture, image: str = "", identity: str = "") -> slicer.vtkMRMLVolumeNode:
     """Add an image to the scene as one volume; `runs.add` is for those whose frames follow each other in time.
 
     Parameters
     ----------
     picture : Picture
         Its facts are remembered by the volume.
-    image : str
-        The server's name of it.
+    image, identity : str
+        The server's name of it, and which server that is; see `names`.
 
     Returns
     -------
@@ -47,7 +46,7 @@ def add(picture: Picture, image: str = "") -> slicer.vtkMRMLVolumeNode:
     show_whole_range(node, picture.pixels)
     write_down(node, picture.facts)
     if image:
-        remember(node, image)
+        names.remember(node, image, identity)
     return node
 
 
@@ -77,32 +76,22 @@ def picture_of(node: slicer.vtkMRMLVolumeNode) -> Picture:
     where = place(node)
     frames = [node] if where is None else [where.sequence.GetNthDataNode(n) for n in range(where.frames)]
     pixels = np.concatenate([_pixels(frame) for frame in frames])
-    holder = _holder(node)
+    kept = holder(node)
     facts = {
-        name.removeprefix(_FACTS): holder.GetAttribute(name)
-        for name in holder.GetAttributeNames()
-        if name.startswith(_FACTS) and name != _IMAGE
+        name.removeprefix(_FACTS): kept.GetAttribute(name)
+        for name in kept.GetAttributeNames()
+        if name.startswith(_FACTS) and name != names.ANYWHERE
     }
     facts["spacing_known"] = "1" if spacing_known(node) else "0"
     if where is not None and "frame_times_ms" not in facts:
         facts.update(_times(where.sequence))
-    return Picture(pixels=pixels, ijk_to_lps=FLIP @ ijk_to_ras(node), name=holder.GetName(), facts=facts)
+    return Picture(pixels=pixels, ijk_to_lps=FLIP @ ijk_to_ras(node), name=kept.GetName(), facts=facts)
 
 
 def write_down(node: slicer.vtkMRMLVolumeNode, facts: Mapping[str, str]) -> None:
     """Keep what is known of an image, or of the run that it shows a frame of."""
     for name, value in facts.items():
-        _holder(node).SetAttribute(_FACTS + name, value)
-
-
-def remember(node: slicer.vtkMRMLVolumeNode, image: str) -> None:
-    """Write down under which name the server has the image or run."""
-    _holder(node).SetAttribute(_IMAGE, image)
-
-
-def image_of(node: slicer.vtkMRMLVolumeNode) -> str:
-    """Return the server's name of the image, empty if it has none yet."""
-    return _holder(node).GetAttribute(_IMAGE) or ""
+        holder(node).SetAttribute(_FACTS + name, value)
 
 
 def spacing_known(node: slicer.vtkMRMLVolumeNode) -> bool:
@@ -111,11 +100,11 @@ def spacing_known(node: slicer.vtkMRMLVolumeNode) -> bool:
     The server's word counts. Of an image opened in Slicer, a photograph has no spacing, and pixels of exactly 1 mm
     are what a reader puts where a file says nothing.
     """
-    holder = _holder(node)
-    said = holder.GetAttribute(_SPACING)
+    kept = holder(node)
+    said = kept.GetAttribute(_SPACING)
     if said is not None:
         return said == "1"
-    storage = holder.GetStorageNode()
+    storage = kept.GetStorageNode()
     name = (storage.GetFileName() or "") if storage is not None else ""
     return Path(name).suffix.lower() not in PHOTOGRAPHS and tuple(node.GetSpacing()[:2]) != (1.0, 1.0)
 
@@ -250,12 +239,6 @@ def _new_companion(node: slicer.vtkMRMLVectorVolumeNode) -> slicer.vtkMRMLScalar
     tags = [node.AddObserver(event, keep_in_step) for event in events]
     keep_in_step()
     return companion
-
-
-def _holder(node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLStorableNode:
-    """Return the node that keeps what is known: a volume that shows frames loses its attributes with every frame."""
-    where = place(node)
-    return node if where is None else where.sequence
 
 
 def _pixels(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:

@@ -10,7 +10,7 @@ import slicer
 from ..corrections import Corrections
 from ..parameters import Parameters
 from ..pixels import mask_to_nrrd_by_steps
-from ..scene import runs, volumes
+from ..scene import names, runs, volumes
 from ..scene.browsing import place
 from ..scene.segmentation import Outlines
 from . import strokes
@@ -28,6 +28,8 @@ class Case:
         The server's names, in the order of their values.
     parameters : Parameters
         Where strokes are written down.
+    identity : callable
+        Returns that of the server connected to; see `names`.
     changed : callable
         Called when the user has painted or erased, or gone to another frame.
 
@@ -44,10 +46,13 @@ class Case:
         volume: slicer.vtkMRMLVolumeNode,
         labels: Sequence[str],
         parameters: Parameters,
+        identity: Callable[[], str],
         changed: Callable[[], None],
     ) -> None:
         self.volume = volume
         self._parameters = parameters
+        self._identity = identity
+        self._mark = names.mark(volume)
         self.labels = tuple(labels)
         self.outlines = Outlines(volume, labels)
         self._changed = changed
@@ -55,6 +60,7 @@ class Case:
         self._changes: dict[tuple[str, int], int] = {}
         self._unanswered: set[tuple[str, int]] = set()
         self._held: list[Callable[[], None]] = []
+        self._closed = False
         # An image keeps its size; to look it up takes milliseconds, and is done for each thing that is shown.
         self.shape: Shape = volumes.shape(volume)
         self.now = 0
@@ -66,13 +72,13 @@ class Case:
 
     @property
     def image(self) -> str:
-        """The server's name of it, empty if it has none yet."""
-        return volumes.image_of(self.volume)
+        """The name it has on the server connected to, empty if that does not have it."""
+        return names.image_of(self.volume, self._identity())
 
     @property
     def gone(self) -> bool:
-        """Whether the image or its outlines were deleted from the scene; an answer about it comes too late."""
-        return self.volume.GetScene() is None or self.outlines.node.GetScene() is None
+        """Whether the image or its outlines were deleted, or it was closed; an answer about it comes too late."""
+        return self._closed or self.volume.GetScene() is None or self.outlines.node.GetScene() is None
 
     @property
     def frame(self) -> int:
@@ -101,7 +107,7 @@ class Case:
         key = label, frame
         if key not in self._corrections:
             self._corrections[key] = Corrections(self.outlines.frame_mask(label, frame))
-            strokes.restore(self._parameters, self.image, label, frame, self._corrections[key])
+            strokes.restore(self._parameters, self._mark, label, frame, self._corrections[key])
         return self._corrections[key]
 
     def show(self, label: str, frame: int) -> None:
@@ -165,6 +171,7 @@ class Case:
 
     def close(self) -> None:
         """Stop watching; the nodes stay."""
+        self._closed = True
         self._held.clear()
         self._stop_frames()
         self.outlines.close()
@@ -192,10 +199,9 @@ class Case:
 
     def _by_hand(self, label: str, frame: int) -> bool:
         done = self._corrections.get((label, frame))
-        return strokes.kept(self._parameters, self.image, label, frame) if done is None else done.by_hand
+        return strokes.kept(self._parameters, self._mark, label, frame) if done is None else done.by_hand
 
     def _keep(self, label: str, frame: int) -> None:
         self.now += 1
         self._changes[label, frame] = self.now
-        if self.image:
-            strokes.keep(self._parameters, self.image, label, frame, self.corrections(label, frame))
+        strokes.keep(self._parameters, self._mark, label, frame, self.corrections(label, frame))

@@ -94,6 +94,11 @@ class Context:
         self._given_up: list[Callable[[], None]] = []
         self._round = object()
 
+    @property
+    def identity(self) -> str:
+        """Which server is connected, or was until the connection was lost; empty if none, or if it does not tell."""
+        return self.info.identity if self.info is not None else ""
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back whenever there is something new to be shown."""
         self._listeners.append(callback)

@@ -9,13 +9,14 @@ from ..answers import EditRequest, Outline, Problem
 from ..pixels import mask_to_nrrd
 from .case import Case
 from .context import Context
-from .images import Images
 from .segment import Segment
 from .server import Server
+from .uploads import Uploads
 
 Pixel = tuple[int, int]
 Voxel = tuple[int, int, int]
 Key = tuple[Case, str, int]
+_KEPT = "Your clicks are kept, and followed as soon as the server is back."
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,22 @@ class _Action:
 class Correct:
     """The section *Correct*."""
 
-    def __init__(self, context: Context, server: Server, images: Images, segment: Segment) -> None:
+    def __init__(self, context: Context, server: Server, uploads: Uploads, segment: Segment) -> None:
         self._context = context
         self._server = server
-        self._images = images
+        self._uploads = uploads
         self._segment = segment
         self._pending: dict[Key, list[_Action]] = {}
         self._previous = False
         self._shown: object = None
         server.on_connected(self._send_again)
+        uploads.on_sent(self._send_again)
         context.on_change(self._show_previous)
 
     @property
     def busy(self) -> bool:
-        """Whether an answer to a correction is on its way."""
-        return bool(self._pending)
+        """Whether an answer to a correction is on its way; clicks that wait for another server have none."""
+        return any(case.image for case, _, _ in self._pending)
 
     @property
     def can_undo(self) -> bool:
@@ -133,7 +135,7 @@ class Correct:
         elif key[0].image:
             self._ask(key, action)
         else:
-            self._images.send(lambda: self._ask(key, action))
+            self._uploads.send(lambda: self._ask(key, action))
 
     def _ask(self, key: Key, action: _Action) -> None:
         self._pending.setdefault(key, []).append(action)
@@ -144,6 +146,19 @@ class Correct:
         """Send what was done on a frame, in the place of a request that was not answered yet."""
         case, label, frame = key
         client = self._context.client
+        if case.gone:
+            self._drop(key)
+            self._context.say(f"Your clicks on {case.volume.GetName()} were not followed. Click again.")
+            return
+        if client is not None and not self._server.usable:
+            self._context.say(_KEPT)
+            return
+        if client is not None and not case.image:
+            self._context.say(
+                f"Your clicks on {case.volume.GetName()} wait: it is an image of another server. Connect to that one, "
+                "or send the image to this one, and they are followed."
+            )
+            return
         if client is None or not self._server.may_send():
             self._drop(key)
             return
@@ -177,7 +192,7 @@ class Correct:
 
         def failed(problem: Problem) -> None:
             if problem.kind == "unreachable":
-                self._context.explain(problem, "Your clicks are kept, and followed as soon as the server is back.")
+                self._context.explain(problem, _KEPT)
                 return
             held = " What you asked for after it was not done; ask again." if self._drop(key) else ""
             self._context.explain(problem, f"Your outline is as it was before the click.{held}")

@@ -1,10 +1,8 @@
-"""Which image is in view: the next one from the server, one that is opened again, or one that is sent there."""
+"""Which image is in view: the next one from the server, one that is opened again, or one of the scene."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import slicer
 
 from ..answers import ImageState, Listing, Problem
 from ..pixels import Picture
-from ..scene import runs, volumes
+from ..scene import names, runs, volumes
 from .case import Case
 from .context import Context
 from .server import Server
@@ -28,15 +26,6 @@ STRATEGIES = {
 # An image whose frames follow each other in time says when they were taken.
 TIMES = "frame_times_ms"
 _REQUEST = "image"
-LONGEST_NAME = 100
-
-
-@dataclass(frozen=True)
-class _Upload:
-    """An image on its way to the server, and what is to be done with it there."""
-
-    name: str
-    then: list[Callable[[], None]]
 
 
 class Images:
@@ -52,9 +41,7 @@ class Images:
 
     def __init__(self, context: Context, server: Server) -> None:
         self._context = context
-        self._server = server
         self._cases: dict[str, Case] = {}
-        self._sending: dict[Case, _Upload] = {}
         self.view = View(self.choose)
         self.listed: tuple[ImageState, ...] = ()
         self._fetching = False
@@ -65,8 +52,8 @@ class Images:
 
     @property
     def busy(self) -> bool:
-        """Whether an image is on its way."""
-        return self._fetching or bool(self._sending)
+        """Whether an image is on its way here."""
+        return self._fetching
 
     @property
     def done(self) -> int:
@@ -127,7 +114,7 @@ class Images:
     def choose(self, volume: slicer.vtkMRMLVolumeNode) -> None:
         """Work on an image of the scene."""
         self._show(volume)
-        case = self._case(volume)
+        case = self.case_of(volume)
         if case is None:
             self._context.say("Connect to a server first: it says what can be outlined.")
             return
@@ -136,26 +123,19 @@ class Images:
         parameters.image, parameters.outlines = volume, case.outlines.node
         self._context.changed()
 
-    def send(self, then: Callable[[], None] = lambda: None) -> None:
-        """Send the image in view to the server, if it is not there; then do something with it.
-
-        That is held until the server has answered all corrections of the image, and given up if it fails to.
-        """
-        case = self._context.case
-        assert case is not None
-        if case.image:
-            if not case.settled:
-                self._context.say("This is done as soon as your last correction was followed.")
-            case.once_settled(then)
-        elif case in self._sending:
-            self._sending[case].then.append(then)
-        elif self._server.may_send():
-            self._send(case, then)
-
-    def case_of(self, image: str) -> Case | None:
-        """Return what is worked on under the server's name of it; None if the scene does not have the image."""
-        volume = self._volume_of(image)
-        return None if volume is None else self._case(volume)
+    def case_of(self, volume: slicer.vtkMRMLVolumeNode) -> Case | None:
+        """Return an image of the scene with its outlines; None while no server has said what can be outlined."""
+        case = self._cases.get(volume.GetID())
+        labels = self._context.info.labels if self._context.info else case.labels if case else ()
+        if case is not None and case.labels != labels:
+            # Another server has other labels.
+            case.close()
+            case = None
+        if case is None and labels:
+            context = self._context
+            case = Case(volume, labels, context.parameters, lambda: context.identity, context.changed)
+            self._cases[volume.GetID()] = case
+        return case
 
     def restore(self) -> None:
         """Take up the image that was worked on when the scene was saved, or else the one in view."""
@@ -182,52 +162,14 @@ class Images:
                 case.close()
         self._context.changed()
 
-    def _send(self, case: Case, then: Callable[[], None]) -> None:
-        client = self._context.client
-        assert client is not None
-        picture = volumes.picture_of(case.volume)
-        name = self._free_name(picture.name)
-        self._sending[case] = _Upload(name, [then])
-
-        def sent(image: str) -> None:
-            volumes.remember(case.volume, image)
-            upload = self._sending.pop(case)
-            self._context.say(f"{image} is on the server now.")
-            self.refresh()
-            if not case.gone:
-                for do in upload.then:
-                    case.once_settled(do)
-
-        def failed(problem: Problem) -> None:
-            del self._sending[case]
-            self._context.explain(problem)
-
-        self._context.say(f"Sending {name} …")
-        self._context.latest.start(
-            ("send", case.volume.GetID()),
-            lambda heard: client.send_image(name, picture, heard(sent), heard(failed)),
-        )
-
     def _give_up(self) -> None:
         self._fetching = False
-        self._sending.clear()
         for case in self._cases.values():
             case.let_go_of_held()
 
-    def _case(self, volume: slicer.vtkMRMLVolumeNode) -> Case | None:
-        case = self._cases.get(volume.GetID())
-        labels = self._context.info.labels if self._context.info else case.labels if case else ()
-        if case is not None and case.labels != labels:
-            # Another server has other labels.
-            case.close()
-            case = None
-        if case is None and labels:
-            case = Case(volume, labels, self._context.parameters, self._context.changed)
-            self._cases[volume.GetID()] = case
-        return case
-
     def _volume_of(self, image: str) -> slicer.vtkMRMLVolumeNode | None:
-        return next((node for node in self.volumes if volumes.image_of(node) == image), None)
+        identity = self._context.identity
+        return next((node for node in self.volumes if names.image_of(node, identity) == image), None)
 
     def _fetch(self, image: str) -> None:
         known = self._volume_of(image)
@@ -248,15 +190,16 @@ class Images:
 
     def _added(self, image: str, picture: Picture) -> Generator[Any, None, slicer.vtkMRMLVolumeNode]:
         """Add an image with its outlines and show it; each step of that takes its time."""
+        identity = self._context.identity
         if TIMES in picture.facts:
-            run = yield from runs.add_by_steps(picture, image)
+            run = yield from runs.add_by_steps(picture, image, identity)
             volume = run.volume
         else:
-            volume = volumes.add(picture, image)
+            volume = volumes.add(picture, image, identity)
         yield
         self._show(volume)
         yield
-        self._case(volume)
+        self.case_of(volume)
         yield
         self.choose(volume)
         yield
@@ -300,12 +243,6 @@ class Images:
     def _failed(self, problem: Problem) -> None:
         self._fetching = False
         self._context.explain(problem)
-
-    def _free_name(self, name: str) -> str:
-        plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:LONGEST_NAME] or "image"
-        taken = {listed.id for listed in self.listed} | {upload.name for upload in self._sending.values()}
-        names = [plain, *(f"{plain}_{number}" for number in range(2, len(taken) + 3))]
-        return next(free for free in names if free not in taken)
 
 
 def _put(case: Case, mask: np.ndarray) -> Generator[None, None, None]:

@@ -12,9 +12,9 @@ from ..pixels import mask_to_nrrd
 from ..scene.charts import Curve
 from .case import Case
 from .context import Context
-from .images import Images
 from .segment import Segment
 from .server import Server
+from .uploads import Uploads
 
 Click = tuple[int, int, int]
 _REQUEST = "measure"
@@ -32,13 +32,14 @@ class Measure:
     curve : Curve or None
         The diameter along a vessel of that image, if one was measured.
     rows : list of dict
-        All that was measured since the scene was opened, for the table.
+        All that was measured since the scene was opened, for the table; frames are counted from 1, as everywhere that
+        a user sees them.
     """
 
-    def __init__(self, context: Context, server: Server, images: Images, segment: Segment) -> None:
+    def __init__(self, context: Context, server: Server, uploads: Uploads, segment: Segment) -> None:
         self._context = context
         self._server = server
-        self._images = images
+        self._uploads = uploads
         self._segment = segment
         self.words = ""
         self.rows: list[dict[str, Any]] = []
@@ -87,7 +88,7 @@ class Measure:
         if case is None or (case.settled and not case.outlines.frame_mask(label, frame).any()):
             self._nothing(label)
         else:
-            self._images.send(lambda: self._ask(case, label, between, frame))
+            self._uploads.send(lambda: self._ask(case, label, between, frame))
 
     def _nothing(self, label: str) -> None:
         self._context.say(f"There is no {label or 'vessel'} to measure: outline the vessels first.")
@@ -133,7 +134,7 @@ class Measure:
     def _note(self, image: str, answer: Measured, frame: int) -> None:
         stretch = {} if answer.profile is None else {name: getattr(answer.profile, name) for name in _STRETCH}
         for row in answer.measurements:
-            self.rows.append({"image": image, **row, "frame": frame, **stretch})
+            self.rows.append({"image": image, **row, "frame": frame + 1, **stretch})
 
     def _failed(self, problem: Problem) -> None:
         self._context.explain(problem)

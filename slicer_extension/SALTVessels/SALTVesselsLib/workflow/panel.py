@@ -12,6 +12,7 @@ from .segment import Segment
 from .server import Server
 from .teach import Teach
 from .tools import Editor, Mouse, Tools
+from .uploads import Uploads
 
 
 class Panel:
@@ -30,10 +31,11 @@ class Panel:
         self.server = Server(self.context)
         self.local = LocalServer(self.context, self.server, launcher)
         self.images = Images(self.context, self.server)
-        self.segment = Segment(self.context, self.images)
-        self.correct = Correct(self.context, self.server, self.images, self.segment)
-        self.teach = Teach(self.context, self.server, self.images)
-        self.measure = Measure(self.context, self.server, self.images, self.segment)
+        self.uploads = Uploads(self.context, self.server, self.images)
+        self.segment = Segment(self.context, self.uploads)
+        self.correct = Correct(self.context, self.server, self.uploads, self.segment)
+        self.teach = Teach(self.context, self.server, self.images, self.uploads)
+        self.measure = Measure(self.context, self.server, self.uploads, self.segment)
         self.tools = Tools(self.context, self.images, self.segment, self.correct, self.measure, mouse, editor)
 
     @property

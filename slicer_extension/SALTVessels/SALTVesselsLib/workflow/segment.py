@@ -13,7 +13,7 @@ from ..jobs import Poll
 from ..transport import Ticket
 from .case import Case
 from .context import Context
-from .images import Images
+from .uploads import Uploads
 from .words import called
 
 # Seconds from one look at a long run to the next.
@@ -32,9 +32,9 @@ class Segment:
         Frames that are outlined, and how many there are to be; `of` is 0 while that is not known.
     """
 
-    def __init__(self, context: Context, images: Images) -> None:
+    def __init__(self, context: Context, uploads: Uploads) -> None:
         self._context = context
-        self._images = images
+        self._uploads = uploads
         self.running = False
         self.done = self.of = 0
         self._job = ""
@@ -78,9 +78,9 @@ class Segment:
         assert case is not None
         frame = case.frame
         if frames == "follow":
-            self._images.send(lambda: self._follow(case, label, frame))
+            self._uploads.send(lambda: self._follow(case, label, frame))
         else:
-            self._images.send(lambda: self._start(case, None if frames == "all" else frame))
+            self._uploads.send(lambda: self._start(case, None if frames == "all" else frame))
 
     def stop(self) -> None:
         """Stop; frames that are done are taken."""

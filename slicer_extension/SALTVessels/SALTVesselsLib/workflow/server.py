@@ -63,9 +63,13 @@ class Server:
         if not address.strip():
             self._become("off", "Type the address of a server, or start one on this computer.")
             return
+        before, info = self._context.client, self._context.info
         self.disconnect()
         self._token = token.strip()
         self._context.client = Client(self._context.around.transport, address, self._token, self._context.around.later)
+        if before is not None and before.address == self._context.client.address:
+            # As when the connection is lost: it may well be the same server, which is seen once it answers.
+            self._context.info = info
         self._failures = PATIENCE
         self._become("trying", f"Connecting to {self._context.client.address} …")
         self._pulse.start()
@@ -111,18 +115,23 @@ class Server:
 
     def _known(self, info: ServerInfo) -> None:
         assert self._context.client is not None
-        before, self._context.info, self._failures = self._context.info, info, 0
-        if self.state == "on":
+        before = self._context.info
+        another = before is not None and before.identity != info.identity
+        if another:
+            # What goes on is not for this one, though it answers at the same address.
+            self._context.give_up()
+        self._context.info, self._failures = info, 0
+        if self.state == "on" and not another:
             if info != before:
                 self._context.changed()
             return
         address = self._context.client.address
         kept = [address, *(other for other in self.addresses if other != address)]
         self._context.around.settings.write(ADDRESSES, "\n".join(kept[:KEPT]))
-        self._context.parameters.used(address)
-        back = self.state == "lost"
+        self._context.parameters.used(address, info.identity)
+        back = "The server is back." if self.state == "lost" else ""
         self._become("on", f"Connected to {address}")
-        self._context.say("The server is back." if back else "")
+        self._context.say(f"Another server answers at {address} now." if another else back)
         for callback in tuple(self._connected):
             callback()
 

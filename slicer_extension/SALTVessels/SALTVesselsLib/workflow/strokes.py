@@ -14,9 +14,9 @@ from ..parameters import Parameters
 QUICK = 1
 
 
-def keep(parameters: Parameters, image: str, label: str, frame: int, corrections: Corrections) -> None:
-    """Write down the strokes of a label on a frame; of none, nothing."""
-    name = _name(image, label, frame)
+def keep(parameters: Parameters, mark: str, label: str, frame: int, corrections: Corrections) -> None:
+    """Write down the strokes of a label on a frame of an image, by its `names.mark`; of none, nothing."""
+    name = _name(mark, label, frame)
     if corrections.painted.any() or corrections.erased.any():
         bits = b"".join(np.packbits(drawn).tobytes() for drawn in (corrections.painted, corrections.erased))
         parameters.node.SetParameter(name, base64.b64encode(zlib.compress(bits, QUICK)).decode())
@@ -24,14 +24,14 @@ def keep(parameters: Parameters, image: str, label: str, frame: int, corrections
         parameters.node.UnsetParameter(name)
 
 
-def kept(parameters: Parameters, image: str, label: str, frame: int) -> bool:
+def kept(parameters: Parameters, mark: str, label: str, frame: int) -> bool:
     """Whether strokes of a label on a frame are written down."""
-    return bool(parameters.node.GetParameter(_name(image, label, frame)))
+    return bool(parameters.node.GetParameter(_name(mark, label, frame)))
 
 
-def restore(parameters: Parameters, image: str, label: str, frame: int, corrections: Corrections) -> None:
+def restore(parameters: Parameters, mark: str, label: str, frame: int, corrections: Corrections) -> None:
     """Give a label on a frame the strokes that were written down, as far as its mask still has them."""
-    told = parameters.node.GetParameter(_name(image, label, frame))
+    told = parameters.node.GetParameter(_name(mark, label, frame))
     if not told:
         return
     mask = corrections.mask
@@ -43,5 +43,5 @@ def restore(parameters: Parameters, image: str, label: str, frame: int, correcti
     corrections.painted, corrections.erased = painted & mask, erased & ~mask
 
 
-def _name(image: str, label: str, frame: int) -> str:
-    return f"strokes {frame} {label} {image}"
+def _name(mark: str, label: str, frame: int) -> str:
+    return f"strokes {frame} {label} {mark}"

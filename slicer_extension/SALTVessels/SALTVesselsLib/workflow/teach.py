@@ -1,17 +1,26 @@
-"""Submitting outlines, learning from them, and choosing among what was learned."""
+"""Submitting outlines, learning from them, and choosing among what was learned.
+
+An outline that could not be sent waits for the server it was submitted to. There is no copy of it: the outline is the
+one in the scene, saved with that, and what is sent in the end is always the newest. It is sent by itself if it is what
+was submitted; one that was changed since may be half done, so it waits until the user submits it again.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from functools import partial
 
 from ..answers import Problem, TrainingEvent, Versions
+from ..parameters import Unsent
+from ..scene import nodes
 from ..scene.charts import Curve
 from .case import Case
 from .context import Context
 from .images import Images
 from .server import Server
-from .words import BASE, called, words_of
+from .uploads import Uploads
+from .words import BASE, called, waiting_words, words_of
 
 _NOTHING = "There is nothing to submit: outline the vessels first."
 
@@ -30,10 +39,13 @@ class Teach:
         As far as is known.
     """
 
-    def __init__(self, context: Context, server: Server, images: Images) -> None:
+    def __init__(self, context: Context, server: Server, images: Images, uploads: Uploads) -> None:
         self._context = context
         self._server = server
         self._images = images
+        self._uploads = uploads
+        # What was submitted and not answered: to which server, and the digest.
+        self._underway: dict[Case, tuple[str, str]] = {}
         self.learning = False
         self.share = 0.0
         self.result = ""
@@ -44,8 +56,20 @@ class Teach:
 
     @property
     def waiting(self) -> list[str]:
-        """Images whose outlines were submitted but could not be sent."""
+        """Images whose outlines were submitted but could not be sent, to whichever server."""
         return [unsent.image for unsent in self._context.parameters.unsent]
+
+    @property
+    def waiting_here(self) -> list[Unsent]:
+        """What of it is for the server connected to."""
+        return [unsent for unsent in self._context.parameters.unsent if unsent.identity in ("", self._context.identity)]
+
+    @property
+    def waiting_words(self) -> str:
+        """What waits, and for which server, in words."""
+        here = self.waiting_here
+        elsewhere = Counter(self._called(u.identity) for u in self._context.parameters.unsent if u not in here)
+        return waiting_words(len(here), elsewhere)
 
     @property
     def curve(self) -> Curve:
@@ -62,12 +86,13 @@ class Teach:
         elif case.settled and case.empty:
             self._context.say(_NOTHING)
         else:
-            self._images.send(lambda: self._submit(case, learn))
+            self._uploads.send(lambda: self._submit(case, learn))
 
     def send_waiting(self) -> None:
-        """Send the outlines that wait, as they were submitted."""
-        for image in self.waiting:
-            case = self._images.case_of(image)
+        """Send the outlines that wait for this server, those that are still as they were submitted."""
+        for unsent in self.waiting_here:
+            volume = nodes.owner(unsent.outlines)
+            case = None if volume is None else self._images.case_of(volume)
             if case is not None:
                 case.once_settled(partial(self._send_again, case))
 
@@ -99,6 +124,10 @@ class Teach:
 
     def _give_up(self) -> None:
         self.learning, self.share = False, 0.0
+        for case, (identity, digest) in self._underway.items():
+            # Nobody knows whether the server has got it.
+            self._keep(case, identity, digest)
+        self._underway.clear()
 
     def _server_is_there(self) -> None:
         self._refresh()
@@ -115,42 +144,67 @@ class Teach:
         self._context.by_pieces(case.label_by_steps(), lambda label: self._send(case, label, learn))
 
     def _send_again(self, case: Case) -> None:
-        image = case.image
-
         def send(label: bytes) -> None:
-            if self._context.parameters.node.GetParameter(_submitted(image)) == _digest(label):
+            submitted = [unsent.digest for unsent in self.waiting_here if unsent.outlines is case.outlines.node]
+            if _digest(label) in submitted:
                 self._send(case, label, learn=False)
-            else:
-                self._context.say(f"{image} was changed since it was submitted; it waits until you submit it again.")
+            elif submitted:
+                self._context.say(
+                    f"{case.image} was changed since it was submitted; it waits until you submit it again. Then its "
+                    "newest outline is sent."
+                )
 
         if self._server.may_send():
             self._context.by_pieces(case.label_by_steps(), send)
 
     def _send(self, case: Case, label: bytes, learn: bool) -> None:
-        client, image = self._context.client, case.image
+        client, image, identity = self._context.client, case.image, self._context.identity
         assert client is not None
-        parameters = self._context.parameters
+        parameters, digest = self._context.parameters, _digest(label)
         labels = {name: value for value, name in enumerate(case.labels, start=1)}
+        kept = (
+            f"The outline of {image} is kept, and sent when the server is back. If you change it before, submit it "
+            "again: the newest outline is sent."
+        )
+        if not self._server.usable:
+            self._keep(case, identity, digest)
+            self._context.say(kept)
+            return
 
         def sent(_: None) -> None:
-            parameters.sent(case.outlines.node)
-            parameters.node.UnsetParameter(_submitted(image))
+            self._underway.pop(case, None)
+            parameters.sent(case.outlines.node, identity)
             self._context.say(f"The outline of {image} was submitted.")
             self._images.refresh()
             if learn:
                 self._learn()
 
         def failed(problem: Problem) -> None:
+            self._underway.pop(case, None)
             if problem.lost or problem.kind == "token":
-                parameters.keep(case.outlines.node)
-                parameters.node.SetParameter(_submitted(image), _digest(label))
-                self._context.explain(problem, f"The outline of {image} is kept, and sent when the server is back.")
+                self._keep(case, identity, digest)
+                self._context.explain(problem, kept)
             else:
                 self._context.explain(problem, f"The outline of {image} is still in Slicer.")
 
+        self._underway[case] = identity, digest
         self._context.latest.start(
-            ("submit", image), lambda heard: client.submit(image, label, labels, heard(sent), heard(failed))
+            ("submit", case.volume.GetID()),
+            lambda heard: client.submit(image, label, labels, heard(sent), heard(failed)),
         )
+
+    def _keep(self, case: Case, identity: str, digest: str) -> None:
+        if not case.gone:
+            self._context.parameters.keep(case.outlines.node, identity, digest)
+
+    def _called(self, identity: str) -> str:
+        """Return what a server that something waits for is called."""
+        address = self._context.parameters.address_of(identity)
+        if not address:
+            return "another server"
+        client = self._context.client
+        here = client is not None and client.address == address
+        return f"the server that was at {address} before" if here else address
 
     def _learn(self) -> None:
         client = self._context.client
@@ -213,11 +267,6 @@ class Teach:
 
     def _failed(self, problem: Problem) -> None:
         self._context.explain(problem)
-
-
-def _submitted(image: str) -> str:
-    """Return where it is written down what was submitted of an image and waits to be sent."""
-    return f"submitted {image}"
 
 
 def _digest(label: bytes) -> str:

@@ -28,12 +28,14 @@ class View:
         self._tag: tuple[slicer.vtkMRMLSliceCompositeNode, int] | None = None
         self._seen = ""
         self._in_sight = True
+        # What is to be shown when the panel comes into sight.
+        self._wished: tuple[Volume, ...] = ()
 
     @property
     def image(self) -> Volume | None:
         """What is shown, if it can be worked on and the panel is in sight."""
         composite = _main() if self._in_sight else None
-        node = None if composite is None else slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
+        node = None if composite is None else slicer.mrmlScene.GetNodeByID(_background(composite))
         return node if node in images() else None
 
     def watch(self) -> None:
@@ -42,29 +44,43 @@ class View:
         composite = _main()
         if composite is not None:
             # What nobody looks at now is new when the panel comes into sight.
-            self._seen = (composite.GetBackgroundVolumeID() or "") if self._in_sight else ""
+            self._seen = _background(composite) if self._in_sight else ""
             self._tag = composite, composite.AddObserver(vtk.vtkCommand.ModifiedEvent, self._look)
 
     def leave(self) -> None:
         """Look no more."""
+        self._wished = ()
         if self._tag is not None:
             composite, tag = self._tag
             composite.RemoveObserver(tag)
             self._tag = None
 
     def come_into_sight(self) -> None:
-        """Tell of other images from now on, and of one that was put there meanwhile."""
+        """Tell of other images from now on, and of one that was put there meanwhile; else show what was asked for."""
         self._in_sight = True
-        if self._tag is not None:
-            self._look(self._tag[0])
+        wished = [image for image in self._wished if image.GetScene() is not None]
+        self._wished = ()
+        if self._tag is None:
+            return
+        composite, _ = self._tag
+        if wished and _background(composite) == self._seen:
+            self.show(*wished)
+        else:
+            self._look(composite)
 
     def go_out_of_sight(self) -> None:
         """Tell of no images until the panel comes into sight."""
         self._in_sight = False
 
     def show(self, image: Volume, beside: Volume | None = None) -> None:
-        """Show an image, on the right of another if there is one; what is shown already stays as the user has it."""
-        if any(composite.GetBackgroundVolumeID() == image.GetID() for composite in _views()):
+        """Show an image, on the right of another if there is one; what is shown already stays as the user has it.
+
+        While the panel is not in sight the views are others': it is shown when the panel comes into sight.
+        """
+        if not self._in_sight:
+            self._wished = (image,) if beside is None else (image, beside)
+            return
+        if any(_background(composite) == image.GetID() for composite in _views()):
             return
         main = image if beside is None or beside is image else beside
         # Of what is shown on request nobody need be told.
@@ -72,7 +88,7 @@ class View:
         volumes.show(*dict.fromkeys((main, image)))
 
     def _look(self, composite: slicer.vtkMRMLSliceCompositeNode, _event: str = "") -> None:
-        shown = composite.GetBackgroundVolumeID() or ""
+        shown = _background(composite)
         if self._in_sight and shown != self._seen:
             self._seen = shown
             image = self.image
@@ -87,6 +103,10 @@ def images() -> list[Volume]:
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         if not node.GetHideFromEditors() and node.GetImageData() and not node.IsA("vtkMRMLLabelMapVolumeNode")
     ]
+
+
+def _background(composite: slicer.vtkMRMLSliceCompositeNode) -> str:
+    return composite.GetBackgroundVolumeID() or ""
 
 
 def _views() -> list[slicer.vtkMRMLSliceCompositeNode]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..answers import TrainingEvent, Version
@@ -12,6 +13,17 @@ BASE = "base"
 def called(version: str) -> str:
     """Return what a version is called."""
     return "the model as it was delivered" if version == BASE else f"version {version}"
+
+
+def waiting_words(here: int, elsewhere: Mapping[str, int]) -> str:
+    """Return how many outlines wait for the server connected to, and how many for others, by what those are called."""
+    said = []
+    if here:
+        said.append("1 outline waits to be sent." if here == 1 else f"{here} outlines wait to be sent.")
+    for server, count in elsewhere.items():
+        waits, is_sent = ("1 outline waits", "is sent") if count == 1 else (f"{count} outlines wait", "are sent")
+        said.append(f"{waits} for {server}, and {is_sent} when you connect to it.")
+    return " ".join(said)
 
 
 def words_of(event: TrainingEvent) -> str:
@@ -27,10 +39,15 @@ def words_of(event: TrainingEvent) -> str:
             "it below and press Use."
         )
     before, after = (_dice(stats, which) for which in ("before", "after"))
-    figures = f"On outlines that were held back from learning, Dice went from {before:.3f} to {after:.3f}."
-    if stats["promoted"]:
-        return f"{figures} Version {stats['version']} is in use now."
-    return f"{figures} Version {stats['version']} is not used: {stats['why_not']}."
+    said = [f"On outlines that were held back from learning, Dice went from {before:.3f} to {after:.3f}."]
+    if not stats["promoted"]:
+        said.append(f"Version {stats['version']} is not used: {stats['why_not']}.")
+    else:
+        if after < before:
+            said.append("Most of them are not worse.")
+        said.append(f"Version {stats['version']} is in use now.")
+    said += [f"Left out: {why}." for why in stats.get("skipped", ())]
+    return " ".join(said)
 
 
 def _dice(stats: dict[str, Any], which: str) -> float:
