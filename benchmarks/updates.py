@@ -125,7 +125,7 @@ def _placement(dataset: Path) -> dict[str, Any]:
         (frame,) = read_labelled(str(case.image), str(case.mask), 1)
         for moved in MOVED:
             labels = np.roll(frame.labels, (moved, -moved), (0, 1))
-            (window,) = questions_of([replace(frame, labels=labels)], False, predictor.model.input_size)[:1]
+            (window,) = questions_of([replace(frame, labels=labels)], None, predictor.model.input_size)[:1]
             found[moved] += displacement(list(answers(predictor, [window]))) is not None
     return {"labels": len(cases), "taken for moved, by pixels": found}
 

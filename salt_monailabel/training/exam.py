@@ -14,15 +14,17 @@ import numpy as np
 from salt_monailabel.imaging import magnification
 from salt_monailabel.inference import Predictor
 
-from .held_back import block_held_back, number_of
+from .held_back import block, number_of
 from .metrics import cl_dice, dice
 from .samples import LabelledFrame
 
 # Windows of an image.
 WINDOWS = 3
-# Dice by which most images may be worse than before and than ever, and by which those that have judged before may be
-# worse in the mean, whatever the others say.
+# Dice by which most images may be worse than before, and than ever if they are worse again; and by which those that
+# have judged before may in the mean be worse than ever, whatever the others say.
 TOLERANCE, SLIDE, HARM = 0.005, 0.01, 0.1
+# Dice by which most images must be better with the whole of an update than with half of it, for the whole to be taken.
+CLEARLY = 0.005
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,14 @@ class Question:
 Exam = Mapping[str, Sequence[Question]]
 
 
-def questions_of(frames: Sequence[LabelledFrame], in_part: bool, seen: int) -> list[Question]:
+def questions_of(frames: Sequence[LabelledFrame], corner: int | None, seen: int) -> list[Question]:
     """Return windows around vessels of the frames of an image, always the same; none if no vessel is held back.
 
     Parameters
     ----------
     frames : sequence of LabelledFrame
-    in_part : bool
-        Whether a block of each frame is held back, and not all of it.
+    corner : int, optional
+        Which block of each frame is held back, if not all of it.
     seen : int
         Side of what the model sees at once, in its own pixels.
     """
@@ -66,13 +68,13 @@ def questions_of(frames: Sequence[LabelledFrame], in_part: bool, seen: int) -> l
     chosen = [frames[len(frames) * number // count] for number in range(count)]
     for number, frame in enumerate(chosen):
         share = WINDOWS // count + (number < WINDOWS % count)
-        questions += [window for window, _ in zip(_windows(frame, in_part, seen), range(share), strict=False)]
+        questions += [window for window, _ in zip(_windows(frame, corner, seen), range(share), strict=False)]
     return questions
 
 
-def _windows(frame: LabelledFrame, in_part: bool, seen: int) -> Iterator[Question]:
+def _windows(frame: LabelledFrame, corner: int | None, seen: int) -> Iterator[Question]:
     """Yield windows around vessels none of the windows before has asked about."""
-    left = block_held_back(frame) if in_part else np.ones(frame.labels.shape, bool)
+    left = np.ones(frame.labels.shape, bool) if corner is None else block(frame.labels.shape, corner)
     if frame.weight is not None:
         left &= frame.weight > 0
     rows, columns = left.shape
@@ -128,18 +130,23 @@ def why_not(before: HeldBackScore, after: HeldBackScore, best: Sequence[float], 
     before, after : HeldBackScore
         Of the version in use and of the new one.
     best : sequence of float
-        The best Dice a version before it had, for each image.
+        The best Dice a version has had, for each image.
     tried : int
-        How many images, the first ones, have been labelled since before the last version was learned. A wrong label
+        How many images, the first ones, have not been labelled anew since the version in use was learned. A wrong label
         speaks for what is learned from its like, but not for as much harm as that does to the others.
     """
     if not after.answers:
         return "there was no vessel held back to judge it by"
-    changes = np.subtract(after.images, before.images)
+    changes, since_best = np.subtract(after.images, before.images), np.subtract(after.images, best)
     if np.median(changes) < -TOLERANCE:
         return "it is worse on most of what was held back"
-    if tried and changes[:tried].mean() < -HARM:
+    if tried and since_best[:tried].mean() < -HARM:
         return "it is far worse on what was held back before"
-    if np.median(np.subtract(after.images, best)) < -SLIDE:
+    if np.median(changes) < 0 and np.median(since_best) < -SLIDE:
         return "with the updates before it, it is worse on most of what was held back"
     return ""
+
+
+def clearly_better(one: HeldBackScore, other: HeldBackScore) -> bool:
+    """Whether most images say so."""
+    return bool(one.images) and float(np.median(np.subtract(one.images, other.images))) > CLEARLY

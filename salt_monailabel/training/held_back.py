@@ -1,9 +1,9 @@
 """What is kept from learning, so that an update can be judged by labels it has not seen.
 
-With at least `ENOUGH` labelled images a fifth of them is held back, chosen by a hash of their names. Until `JUDGES`
-images can judge, so is a block of each new one that is learned from, a fifth of it. What is held back stays so,
-whatever else is labelled: of an image that was learned from but for a block, this block alone can judge, now and later.
-Asked about the whole of such an image, a model seems to forget as soon as it learns from others.
+With at least `ENOUGH` labelled images a fifth of them is held back, chosen by a hash of their names. As long as fewer
+than `JUDGES` images can judge, a block of each image that is learned from for the first time is held back, too: a fifth
+of it, which stays where it is whatever is labelled or corrected later. This block alone can judge: asked about all of
+an image that was learned from, a model seems to forget as soon as it learns from others.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from .samples import LabelledFrame
 
 ENOUGH, JUDGES = 4, 5
-# Sides of the block that is held back of an image, as a share of its own.
-BLOCK = 0.45
+# Sides of the block that is held back of an image, as a share of its own, and how much of a label it may have.
+BLOCK, MOST = 0.45, 0.5
 RULE = (
-    f"most of up to {JUDGES} images, by windows of them: a fifth of those that are labelled, by a hash of their names, "
-    f"once there are {ENOUGH}, and, as long as these are fewer, a block of a fifth of each of the others"
+    f"up to {JUDGES} images judge, and most decide: a fifth of the labelled ones, once there are {ENOUGH}, which is "
+    f"never learned from; while these are fewer than {JUDGES}, also a block of others that are learned from but for it"
 )
 
 
@@ -34,19 +34,42 @@ def images_held_back(names: Iterable[str]) -> list[str]:
     return chosen if len(chosen) < len(ordered) else []
 
 
-def block_held_back(frame: LabelledFrame) -> np.ndarray:
-    """Return where a block of a frame is held back, (H, W) bool: none without a vessel, nor one that has them all."""
-    labels = frame.labels
-    rows, columns = labels.shape
-    height, width = round(BLOCK * rows), round(BLOCK * columns)
-    corners = [(top, left) for top in _thirds(rows - height) for left in _thirds(columns - width)]
-    for number in sorted(range(len(corners)), key=lambda number: number_of(f"{frame.name} {number}")):
-        top, left = corners[number]
-        block = np.zeros(labels.shape, bool)
-        block[top : top + height, left : left + width] = True
-        if labels[block].any() and labels[~block].any():
-            return block
-    return np.zeros(labels.shape, bool)
+def corner_of_block(name: str, labels: np.ndarray) -> int | None:
+    """Choose which block of an image is held back, the first in an order of its own that leaves most of each label.
+
+    Parameters
+    ----------
+    name : str
+        Of the image.
+    labels : ndarray of uint8, (frames, H, W)
+        A block is the same in all frames, for those that follow each other are nearly the same.
+
+    Returns
+    -------
+    int or None
+        To be given to `block`; None if all blocks are without a vessel, or would leave none.
+    """
+    totals = np.array([np.count_nonzero(labels == value) for value in np.unique(labels[labels > 0])])
+    shares: dict[int, float] = {}
+    for corner in sorted(range(9), key=lambda corner: number_of(f"{name} {corner}")):
+        inside = labels[:, block(labels.shape[1:], corner)]
+        counts = np.array([np.count_nonzero(inside == value) for value in np.unique(labels[labels > 0])])
+        if 0 < counts.sum() < totals.sum():
+            shares[corner] = float((counts / totals).max())
+    least = min(shares, key=shares.__getitem__, default=None)
+    return next((corner for corner, share in shares.items() if share <= MOST), least)
+
+
+def block(shape: tuple[int, ...], corner: int) -> np.ndarray:
+    """Return where a block lies, (H, W) bool: one of nine places, numbered from 0, row by row."""
+    inside = np.zeros(shape, bool)
+    place = []
+    for length, third in zip(shape, divmod(corner, 3), strict=True):
+        side = round(BLOCK * length)
+        start = (length - side) * third // 2
+        place.append(slice(start, start + side))
+    inside[tuple(place)] = True
+    return inside
 
 
 def without(frame: LabelledFrame, held_back: np.ndarray) -> LabelledFrame:
@@ -58,7 +81,3 @@ def without(frame: LabelledFrame, held_back: np.ndarray) -> LabelledFrame:
 def number_of(name: str) -> int:
     """Return a number that depends on a name alone, on every machine."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-
-
-def _thirds(room: int) -> tuple[int, int, int]:
-    return 0, room // 2, room

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import correlate
 
-# How far an outline is looked for, in pixels; the Dice it must have there, and how many times the one it has.
-FARTHEST, SURE, TIMES = 48, 0.5, 2.0
+# How far an outline is looked for, in pixels; the Dice it must have there, and how many times the one it has; how much
+# of what was found and of what was drawn must agree there, and the least that may be found, in pixels.
+FARTHEST, SURE, TIMES, SHARE, LEAST = 48, 0.5, 2.0, 0.25, 200
 
 
 def displacement(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int, int] | None:
@@ -35,10 +36,15 @@ def displacement(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int,
         # Of what has no counterpart in the window when it is moved, nothing is known.
         either += _at_all_shifts(found, whole, reach) + _at_all_shifts(whole, drawn, reach)
     dice = 2 * both / np.maximum(either, 1)
-    row, column = np.unravel_index(int(np.argmax(dice)), dice.shape)
-    if dice[row, column] < max(SURE, TIMES * dice[reach, reach]):
+    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    # Of places that are as good, the nearest.
+    best = np.unravel_index(int(np.argmax(dice - 1e-6 * np.hypot(rows, columns))), dice.shape)
+    sizes = [sum(int(pixels.sum()) for pixels in side) for side in zip(*answers, strict=True)] or [0]
+    if min(sizes) < LEAST or both[best] < SHARE * max(sizes):
         return None
-    return int(row) - reach, int(column) - reach
+    if dice[best] < max(SURE, TIMES * dice[reach, reach]):
+        return None
+    return int(rows[best]), int(columns[best])
 
 
 def _at_all_shifts(still: np.ndarray, moved: np.ndarray, reach: int) -> np.ndarray:

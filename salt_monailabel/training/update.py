@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,84 +16,96 @@ from .samples import LabelledFrame
 
 # Labels an update reads at most: its cost must not grow with the archive.
 NEWEST, REPLAYED = 16, 8
-# Dice by which the whole of an update must be better than half of it to be taken.
-CLEARLY = 0.005
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the version in use has learned.
+
+    Attributes
+    ----------
+    until : int
+        The time of the newest label among it.
+    in_part : mapping of name to int
+        Images learned but for a block, and which.
+    whole : frozenset of str
+        Images learned altogether.
+    """
+
+    until: int = 0
+    in_part: Mapping[str, int] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """The names of the labelled images an update learns from, and of those it is judged by.
+    """The names of the labelled images an update learns from, and of those that may judge it.
 
     Attributes
     ----------
     newest, replayed : tuple of str
-    judging : tuple of str
-        Those labelled before the version in use was learned come first.
-    tried : int
-        How many of them these are.
-    in_part : frozenset of str
-        Images of which a block is held back: learned from but for it, and judging by it alone.
+    tried : tuple of str
+        Those that may judge, and were not labelled anew since the version in use was learned.
+    new : tuple of str
+        Others that may: held back, or learned from before but for a block.
+    first : tuple of str
+        Images never learned from; these may judge if a block of them is held back.
     """
 
     newest: tuple[str, ...]
     replayed: tuple[str, ...]
-    judging: tuple[str, ...]
-    tried: int
-    in_part: frozenset[str]
+    tried: tuple[str, ...]
+    new: tuple[str, ...]
+    first: tuple[str, ...]
 
 
-def choose(
-    times: Mapping[str, int], learned_until: int, learned_in_part: Collection[str], rng: np.random.Generator
-) -> Lesson:
+def choose(times: Mapping[str, int], past: Past, rng: np.random.Generator) -> Lesson:
     """Choose what an update learns from.
 
     Parameters
     ----------
     times : mapping of name to int
         When each image was labelled last.
-    learned_until : int
-        The time of the newest label that was learned from before.
-    learned_in_part : collection of str
-        Images of which a block was held back before.
+    past : Past
     rng : Generator
         Draws what is replayed.
 
     Returns
     -------
     Lesson
-        Labels newer than `learned_until`, the last of all if there are none; as many earlier ones as may be; none of
+        Labels newer than what was learned, the last of all if there are none; as many earlier ones as may be; none of
         the images held back.
     """
     held_back = images_held_back(times)
     ordered = sorted((name for name in times if name not in held_back), key=lambda name: (times[name], name))
-    newest = [name for name in ordered if times[name] > learned_until][-NEWEST:] or ordered[-1:]
+    newest = [name for name in ordered if times[name] > past.until][-NEWEST:] or ordered[-1:]
     earlier = [name for name in ordered if name not in newest]
     replayed = rng.choice(earlier, min(REPLAYED, len(earlier)), replace=False).tolist() if earlier else []
-    return _judged(Lesson(tuple(newest), tuple(replayed), (), 0, frozenset()), times, learned_until, learned_in_part)
+    return _judged(newest, replayed, times, past)
 
 
-def everything(times: Mapping[str, int], learned_until: int, learned_in_part: Collection[str]) -> Lesson:
-    """Return all labelled images but those held back, to train from the base on; parameters as of `choose`."""
+def everything(times: Mapping[str, int], past: Past) -> Lesson:
+    """Return all labelled images but those held back, to train from the base on."""
     held_back = images_held_back(times)
-    learned = tuple(sorted(name for name in times if name not in held_back))
-    return _judged(Lesson(learned, (), (), 0, frozenset()), times, learned_until, learned_in_part)
+    return _judged(sorted(name for name in times if name not in held_back), [], times, past)
 
 
-def _judged(lesson: Lesson, times: Mapping[str, int], learned_until: int, learned_in_part: Collection[str]) -> Lesson:
-    """Return a lesson with those who judge it.
+def _judged(newest: Sequence[str], replayed: Sequence[str], times: Mapping[str, int], past: Past) -> Lesson:
+    never_learned = [name for name in images_held_back(times) if name not in past.in_part and name not in past.whole]
+    judges = [*never_learned, *sorted(name for name in past.in_part if name in times)]
+    tried = [name for name in judges if times[name] <= past.until]
+    new = [name for name in judges if times[name] > past.until]
+    first = [name for name in newest if name not in past.in_part and name not in past.whole]
+    return Lesson(tuple(newest), tuple(replayed), tuple(tried), tuple(new), tuple(first))
 
-    New labels are the fewer, for wrong ones must not vouch for themselves; unless those before are one or none, who
-    might refuse whatever is learned from others.
+
+def votes(tried: int) -> int:
+    """Return how many images may judge if so many of them are tried.
+
+    New labels are the fewer then, for wrong ones must not vouch for themselves; but one or two tried ones must not be
+    able to refuse whatever is learned from others.
     """
-    in_part = {name for name in learned_in_part if name in times}
-    whole = [name for name in images_held_back(times) if name not in in_part]
-    new = [name for name in lesson.newest if times[name] > learned_until and name not in in_part]
-    in_part.update(new[: max(0, JUDGES - len(whole) - len(in_part))])
-    judges = [*whole, *sorted(in_part)]
-    tried = [name for name in judges if times[name] <= learned_until][:JUDGES]
-    votes = JUDGES if len(tried) > JUDGES // 2 or not tried else 3
-    judging = [*tried, *(name for name in judges if times[name] > learned_until)][:votes]
-    return replace(lesson, judging=tuple(judging), tried=min(len(tried), votes), in_part=frozenset(in_part))
+    return 3 if 0 < tried < 3 else JUDGES
 
 
 def shared(newest: Sequence[LabelledFrame], replayed: Sequence[LabelledFrame]) -> list[LabelledFrame]:

@@ -14,17 +14,19 @@ from salt_monailabel.inference import Predictor
 from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame
 from salt_monailabel.training.exam import (
+    CLEARLY,
     HARM,
     SLIDE,
     TOLERANCE,
     WINDOWS,
     HeldBackScore,
     Question,
+    clearly_better,
     questions_of,
     score_held_back,
     why_not,
 )
-from salt_monailabel.training.held_back import block_held_back, without
+from salt_monailabel.training.held_back import block, without
 
 SEEN = 256
 
@@ -36,14 +38,20 @@ def located(labels: np.ndarray, name: str = "a") -> LabelledFrame:
     return LabelledFrame(np.stack([x, y, np.zeros_like(x)], -1).astype(np.float32), labels, name)
 
 
-@given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([64, 256]))
+@given(
+    st.integers(1, 700),
+    st.integers(1, 700),
+    st.integers(0, 2**32 - 1),
+    st.none() | st.integers(0, 8),
+    st.sampled_from([64, 256]),
+)
 def test_windows_ask_once_about_what_is_held_back_and_are_no_larger_than_the_model_sees(
-    rows: int, columns: int, seed: int, in_part: bool, seen: int
+    rows: int, columns: int, seed: int, corner: int | None, seen: int
 ) -> None:
     labels = (np.random.default_rng(seed).random((rows, columns)) < 0.01).astype(np.uint8)
     frame = located(labels)
-    held_back = block_held_back(frame) if in_part else np.ones(labels.shape, bool)
-    questions = questions_of([frame], in_part, seen)
+    held_back = np.ones(labels.shape, bool) if corner is None else block(labels.shape, corner)
+    questions = questions_of([frame], corner, seen)
     assert bool(questions) == bool((labels[held_back] > 0).any())
     assert len(questions) <= WINDOWS
     asked = np.zeros(labels.shape, int)
@@ -61,18 +69,18 @@ def test_windows_ask_once_about_what_is_held_back_and_are_no_larger_than_the_mod
 def test_of_a_run_frames_far_apart_are_asked_about(frames: int, asked: list[int]) -> None:
     labels = np.ones((600, 600), np.uint8)
     run = [LabelledFrame(np.full((600, 600, 3), number, np.float32), labels, "run") for number in range(frames)]
-    assert [int(question.rgb[0, 0, 0]) for question in questions_of(run, False, SEEN)] == asked
+    assert [int(question.rgb[0, 0, 0]) for question in questions_of(run, None, SEEN)] == asked
 
 
 def test_nothing_is_asked_of_what_counts_nothing_or_was_removed() -> None:
     frame = located(np.ones((90, 70), np.uint8))
-    assert questions_of([without(frame, np.ones((90, 70), bool))], False, SEEN) == []
-    assert questions_of([], True, SEEN) == []
+    assert questions_of([without(frame, np.ones((90, 70), bool))], None, SEEN) == []
+    assert questions_of([], 4, SEEN) == []
 
 
 def test_a_window_is_judged_at_the_magnification_of_the_whole() -> None:
     large = located(np.ones((1000, 1200), np.uint8))
-    assert {question.magnify for question in questions_of([large], True, SEEN)} == {magnification((1000, 1200))} == {1}
+    assert {question.magnify for question in questions_of([large], 4, SEEN)} == {magnification((1000, 1200))} == {1}
 
 
 def test_each_image_counts_once_and_only_what_is_held_back(
@@ -138,10 +146,28 @@ def test_new_labels_cannot_outvote_great_harm_to_those_before() -> None:
     assert judged([-0.9, 0.3, 0.3], tried=0) == ""
 
 
+def test_a_minority_is_not_ruined_little_by_little() -> None:
+    best = [dice + 0.24 for dice in BEFORE[:2]] + [*BEFORE[2:]]
+    assert "far worse" in judged([-0.05, -0.05, 0, 0, 0], best)
+    assert judged([-0.05, -0.05, 0, 0, 0]) == ""
+
+
 def test_versions_that_are_each_a_little_worse_are_refused_before_long() -> None:
     changes = [-0.001] * 3
     assert judged(changes, best=[dice + 0.9 * SLIDE - 0.001 for dice in BEFORE[:3]]) == ""
     assert "with the updates before" in judged(changes, best=[dice + 1.1 * SLIDE for dice in BEFORE[:3]])
+
+
+def test_what_makes_nothing_worse_is_never_refused_for_what_was_before() -> None:
+    assert judged([0.0, 0.0, 0.1], best=[dice + 0.05 for dice in BEFORE[:3]]) == ""
+
+
+def test_the_whole_of_an_update_is_better_if_most_images_say_so() -> None:
+    half = scored(BEFORE)
+    assert clearly_better(scored(np.add(BEFORE, 1.1 * CLEARLY).tolist()), half)
+    assert not clearly_better(scored(np.add(BEFORE, 0.9 * CLEARLY).tolist()), half)
+    assert not clearly_better(scored([BEFORE[0] + 0.2, BEFORE[1] + 0.2, *BEFORE[2:]]), half)
+    assert not clearly_better(HeldBackScore(0, 0, (), 0), HeldBackScore(0, 0, (), 0))
 
 
 def test_what_nothing_can_judge_is_not_put_in_use() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt_monailabel.training import LabelledFrame
-from salt_monailabel.training.held_back import BLOCK, ENOUGH, block_held_back, images_held_back, without
+from salt_monailabel.training.held_back import BLOCK, ENOUGH, block, corner_of_block, images_held_back, without
 from salt_monailabel.training.samples import Augmentation, CropSampler
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=40)
@@ -56,32 +56,44 @@ def test_an_image_that_is_held_back_stays_so_as_labels_are_added() -> None:
 
 
 @given(st.integers(8, 200), st.integers(8, 200), st.text(max_size=5))
-def test_a_block_held_back_is_a_fifth_with_vessels_and_leaves_some(rows: int, columns: int, name: str) -> None:
-    labels = (np.random.default_rng(rows).random((rows, columns)) < 0.2).astype(np.uint8)
-    whole = LabelledFrame(np.zeros((rows, columns, 3), np.float32), labels, name)
-    block = block_held_back(whole)
-    ys, xs = np.nonzero(block)
-    assert block[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].all()
-    assert block.sum() == round(BLOCK * rows) * round(BLOCK * columns)
-    assert labels[block].any()
-    assert labels[~block].any()
-    assert np.array_equal(block, block_held_back(whole))
+def test_a_block_held_back_is_a_fifth_with_vessels_and_leaves_most(rows: int, columns: int, name: str) -> None:
+    labels = (np.random.default_rng(rows).random((1, rows, columns)) < 0.2).astype(np.uint8)
+    corner = corner_of_block(name, labels)
+    assert corner is not None
+    held_back = block((rows, columns), corner)
+    ys, xs = np.nonzero(held_back)
+    assert held_back[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].all()
+    assert held_back.sum() == round(BLOCK * rows) * round(BLOCK * columns)
+    assert 0 < labels[0, held_back].sum() < labels.sum()
+    assert corner == corner_of_block(name, labels)
 
 
 def test_blocks_lie_where_the_name_says() -> None:
-    assert len({block_held_back(frame(name)).tobytes() for name in "abcdefgh"}) > 3
+    assert len({corner_of_block(name, np.ones((1, 90, 70), np.uint8)) for name in "abcdefgh"}) > 3
+    assert len({block((90, 70), corner).tobytes() for corner in range(9)}) == 9
+
+
+@pytest.mark.parametrize("name", list("abcdefgh"))
+def test_no_label_is_held_back_for_the_most_part_if_that_can_be_avoided(name: str) -> None:
+    labels = np.zeros((2, 100, 100), np.uint8)
+    labels[0, 50] = 2
+    labels[1, 4:12, 4:12] = 1
+    corner = corner_of_block(name, labels)
+    assert corner is not None
+    inside = labels[:, block((100, 100), corner)]
+    assert not (inside == 1).any()
+    assert 0 < (inside == 2).sum() <= 50
 
 
 def test_a_vessel_that_no_block_would_leave_any_of_is_learned_from() -> None:
-    labels = np.zeros((80, 80), np.uint8)
-    labels[5:9, 5:9] = 1
-    assert not block_held_back(LabelledFrame(np.zeros((80, 80, 3), np.float32), labels, "a")).any()
+    labels = np.zeros((1, 80, 80), np.uint8)
+    labels[0, 5:9, 5:9] = 1
+    assert corner_of_block("a", labels) is None
 
 
 def test_what_is_held_back_counts_nothing_in_a_crop() -> None:
     whole = frame()
-    held_back = block_held_back(whole)
-    assert held_back.any()
+    held_back = block(whole.labels.shape, 2)
     still = Augmentation(rotation=0, scale=(1, 1.001), magnify=1.0, on_vessel=0)
     batch = CropSampler([without(whole, held_back)], 64, np.random.default_rng(0), still).draw(30)
     share = float((batch.weights == 0).float().mean())

@@ -26,7 +26,14 @@ def test_a_single_straight_vessel_is_not_displaced_along_itself() -> None:
     vessel = np.zeros((170, 170), bool)
     vessel[:, 80:90] = True
     assert displacement([(vessel, np.roll(vessel, 20, 0))]) is None
-    assert displacement([(vessel, np.roll(vessel, 20, 1))]) is not None
+    assert displacement([(vessel, np.roll(vessel, 20, 1))]) == (0, -20)
+
+
+def test_a_speck_is_no_evidence() -> None:
+    found = np.zeros((170, 170), bool)
+    found[80:84, 80:84] = True
+    assert displacement([(found, np.roll(found, 20, 1))]) is None
+    assert displacement([(found, VESSELS[WINDOW])]) is None
 
 
 @pytest.mark.parametrize(

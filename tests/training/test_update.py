@@ -13,75 +13,59 @@ from hypothesis import strategies as st
 from salt_monailabel.adapters import AdapterConfig, attach
 from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame
-from salt_monailabel.training.held_back import JUDGES, images_held_back
-from salt_monailabel.training.update import NEWEST, REPLAYED, choose, everything, move, shared, values
+from salt_monailabel.training.held_back import images_held_back
+from salt_monailabel.training.update import NEWEST, REPLAYED, Past, choose, everything, move, shared, values, votes
 
 TIMES = st.dictionaries(st.text(min_size=1, max_size=6), st.integers(1, 1000), min_size=1, max_size=60)
 
 
 @given(TIMES, st.integers(0, 1000), st.integers(0, 5))
-def test_a_lesson_is_bounded_and_judged_by_what_it_does_not_learn_from(
+def test_a_lesson_is_bounded_and_learns_from_nothing_that_is_held_back(
     times: dict[str, int], until: int, seed: int
 ) -> None:
-    lesson = choose(times, until, (), np.random.default_rng(seed))
+    lesson = choose(times, Past(until), np.random.default_rng(seed))
     learned = lesson.newest + lesson.replayed
     assert 1 <= len(lesson.newest) <= NEWEST
     assert len(lesson.replayed) <= REPLAYED
-    assert len(lesson.judging) <= JUDGES
     assert len(set(learned)) == len(learned)
-    held_back = set(images_held_back(times))
-    assert not set(learned) & held_back
-    assert set(lesson.judging) <= held_back | lesson.in_part
-    assert lesson.in_part <= set(lesson.newest)
-    assert len(lesson.in_part) <= max(0, JUDGES - len(held_back))
+    assert not set(learned) & set(images_held_back(times))
+    assert set(lesson.tried + lesson.new) == set(images_held_back(times))
+    assert lesson.first == lesson.newest
 
 
 def test_the_newest_labels_are_those_not_learned_from_yet() -> None:
     names = [name for name in map(str, range(30)) if name not in images_held_back(map(str, range(30)))]
     times = {str(number): number for number in range(30)}
-    lesson = choose(times, 26, (), np.random.default_rng(0))
+    lesson = choose(times, Past(26), np.random.default_rng(0))
     assert set(lesson.newest) == {name for name in names if int(name) > 26}
     assert len(lesson.replayed) == REPLAYED
 
 
 def test_without_a_new_label_the_last_one_is_learned_again() -> None:
     times = {"a": 1, "b": 3, "c": 2}
-    lesson = choose(times, 3, (), np.random.default_rng(0))
+    lesson = choose(times, Past(3), np.random.default_rng(0))
     assert lesson.newest == ("b",)
     assert set(lesson.replayed) == {"a", "c"}
 
 
-def test_the_first_label_judges_by_a_block_and_so_do_the_next() -> None:
-    lesson = choose({"a": 1}, 0, (), np.random.default_rng(0))
-    assert (lesson.judging, lesson.tried, lesson.in_part) == (("a",), 0, {"a"})
-    lesson = choose({"a": 1, "b": 2}, 1, ["a"], np.random.default_rng(0))
-    assert (lesson.judging, lesson.tried, lesson.in_part) == (("a", "b"), 1, {"a", "b"})
-
-
 @given(TIMES, st.data(), st.integers(0, 1000))
-def test_a_block_that_is_held_back_stays_so_and_no_image_learned_whole_gets_one(
+def test_what_was_learned_whole_never_judges_and_what_was_learned_in_part_may_for_ever(
     times: dict[str, int], data: st.DataObject, until: int
 ) -> None:
-    early = data.draw(st.sets(st.sampled_from([*times, "removed meanwhile"])))
-    for lesson in (choose(times, until, early, np.random.default_rng(0)), everything(times, until, early)):
-        assert lesson.in_part >= early & set(times)
-        assert all(times[name] > until for name in lesson.in_part - early)
-        assert not set(lesson.newest + lesson.replayed) & set(images_held_back(times))
+    learned = data.draw(st.sets(st.sampled_from([*times, "removed meanwhile"])))
+    in_part = dict.fromkeys(sorted(learned)[::2], 4)
+    past = Past(until, in_part, frozenset(learned - in_part.keys()))
+    for lesson in (choose(times, past, np.random.default_rng(0)), everything(times, past)):
+        judges = lesson.tried + lesson.new
+        assert set(judges) == (set(images_held_back(times)) - past.whole) | (in_part.keys() & times.keys())
+        assert all(times[name] <= until for name in lesson.tried)
+        assert all(times[name] > until for name in lesson.new)
+        assert not set(lesson.first) & learned
+        assert set(lesson.first) <= set(lesson.newest)
 
 
-@given(TIMES, st.data(), st.integers(0, 1000))
-def test_new_labels_are_the_fewer_of_those_who_judge_unless_one_alone_is_older(
-    times: dict[str, int], data: st.DataObject, until: int
-) -> None:
-    early = data.draw(st.sets(st.sampled_from([*times])))
-    lesson = choose(times, until, early, np.random.default_rng(0))
-    tried, new = lesson.judging[: lesson.tried], lesson.judging[lesson.tried :]
-    assert all(times[name] <= until for name in tried)
-    assert all(times[name] > until for name in new)
-    if lesson.tried > 1:
-        assert len(new) < len(tried)
-    elif lesson.tried:
-        assert len(new) <= 2
+def test_new_labels_are_the_fewer_of_those_who_judge_unless_two_or_fewer_are_older() -> None:
+    assert [votes(tried) for tried in range(6)] == [5, 3, 3, 5, 5, 5]
 
 
 def test_half_of_an_update_lies_in_the_middle_and_the_whole_is_got_back_to_the_bit(tiny_sam: VesselSam) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,20 @@ from salt_monailabel.imaging import ImageError
 from salt_monailabel.inference import Predictor, card_of
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
-from salt_monailabel.training import FitConfig, Progress, fit
+from salt_monailabel.training import FitConfig, LabelledFrame, Progress, fit
 from salt_monailabel.training.exam import (
     TOLERANCE,
     Exam,
     HeldBackScore,
     answers,
+    clearly_better,
     questions_of,
     score_held_back,
     why_not,
 )
 from salt_monailabel.training.held_back import RULE
 from salt_monailabel.training.placement import displacement
-from salt_monailabel.training.update import CLEARLY, choose, everything, move, shared, values
+from salt_monailabel.training.update import Past, choose, everything, move, shared, values
 
 from ..host import ModelHost
 from .material import Material, read_material
@@ -55,7 +57,7 @@ class Learner:
     def __init__(self, host: ModelHost) -> None:
         self.host = host
         self._ready: tuple[str | None, Adapter] | None = None
-        self._in_place: set[str] = set()
+        self._in_place: set[tuple[str, str]] = set()
 
     def warm_up(self) -> None:
         """Load the version in use, so that the next update need not."""
@@ -100,20 +102,27 @@ class Learner:
             raise ImageError("there is no labelled image to learn from: submit a label first")
         current = self.host.store.current()
         known = self.host.store.card(current) if current else {}
-        until, early = known.get("learned_until", 0), known.get("learned_in_part", [])
+        past = Past(
+            known.get("learned_until", 0), known.get("learned_in_part", {}), frozenset(known.get("learned_whole", ()))
+        )
         rng = np.random.default_rng()
-        lesson = choose(times, until, early, rng) if wish.mode == "update" else everything(times, until, early)
+        lesson = choose(times, past, rng) if wish.mode == "update" else everything(times, past)
         adapter = self._adapter(current if wish.mode == "update" else None)
         assert isinstance(adapter.model, VesselSam)
         adapter.model.to(best_device(wish.device))
-        material = read_material(lesson, files, len(self.host.options.labels), adapter.model.input_size, rng)
-        material = material.without(self._misplaced(adapter, material))
+        in_use = self._predictor(adapter) if wish.mode == "update" else self.host.predictor()[0]
+        wrong = partial(self._misplaced, in_use)
+        with utils.parametrize.cached():
+            material = read_material(
+                lesson, past, files, len(self.host.options.labels), adapter.model.input_size, wrong, rng
+            )
         on_start(material.images)
+
         # What is learned in part is no version: the next one must not start from it.
         self._ready = None
         start = values(adapter)
-        judging, records = material.judging_sha256.values(), known.get("best", {})
-        best = [records.get(label, 0.0) for label in judging]
+        judging = [f"{name} {label}" for name, label in material.judging_sha256.items()]
+        best = [known.get("best", {}).get(key, 0.0) for key in judging]
         result = self._train(adapter, start, wish, material, best, started, on_step)
         scores = [result["held_back"][when]["images"] for when in ("before", "after")]
         card = {
@@ -122,8 +131,9 @@ class Learner:
             "asked_by": wish.asked_by,
             "images": list(material.labels_sha256),
             "labels_sha256": material.labels_sha256,
-            "learned_until": max([times[name] for name in lesson.newest] + [until]),
-            "learned_in_part": sorted({*early, *(lesson.in_part & material.labels_sha256.keys())}),
+            "learned_until": max([times[name] for name in material.labels_sha256] + [past.until]),
+            "learned_in_part": material.in_part,
+            "learned_whole": sorted(past.whole | (material.labels_sha256.keys() - material.in_part.keys())),
             "best": dict(zip(judging, map(max, best, *scores), strict=True)),
             "training": result,
         }
@@ -200,7 +210,7 @@ class Learner:
         whole, end = self._judge(adapter, exam), values(adapter)
         move(adapter, start, end, 0.5)
         half = self._judge(adapter, exam)
-        if whole.dice <= half.dice + CLEARLY:
+        if not clearly_better(whole, half):
             return half, 0.5
         move(adapter, start, end)
         return whole, 1.0
@@ -209,22 +219,15 @@ class Learner:
         with utils.parametrize.cached():
             return score_held_back(self._predictor(adapter), exam)
 
-    def _misplaced(self, adapter: Adapter, material: Material) -> dict[str, str]:
-        """Return the images whose outline does not lie on their vessels, and how far it should move."""
-        wrong: dict[str, str] = {}
-        first = {frame.name: frame for frame in (*material.replayed, *material.newest)}
-        with utils.parametrize.cached():
-            predictor = self._predictor(adapter)
-            for name, frame in first.items():
-                if (label := material.labels_sha256[name]) in self._in_place:
-                    continue
-                window = questions_of([frame], False, predictor.model.input_size)[:1]
-                moved = displacement(list(answers(predictor, window)))
-                if moved is None:
-                    self._in_place.add(label)
-                else:
-                    wrong[name] = f"the outline of {name} lies beside its vessels: {_words(*moved)} would mend that"
-        return wrong
+    def _misplaced(self, predictor: Predictor, name: str, label: str, frame: LabelledFrame) -> str:
+        """Return why the outline of an image does not lie on its vessels; nothing if it does, as far as is known."""
+        if (name, label) not in self._in_place:
+            window = questions_of([frame], None, predictor.model.input_size)[:1]
+            moved = displacement(list(answers(predictor, window)))
+            if moved is not None:
+                return f"the outline of {name} lies beside its vessels: moving it by {_words(*moved)} would mend that"
+            self._in_place.add((name, label))
+        return ""
 
     def _predictor(self, adapter: Adapter) -> Predictor:
         assert isinstance(adapter.model, VesselSam)
@@ -241,5 +244,5 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _words(rows: int, columns: int) -> str:
-    down, right = "down" if rows > 0 else "up", "right" if columns > 0 else "left"
-    return f"moving it by {abs(rows)} pixels {down} and {abs(columns)} to the {right}"
+    ways = (rows, "down" if rows > 0 else "up"), (columns, "to the right" if columns > 0 else "to the left")
+    return " and ".join(f"{abs(pixels)} pixels {way}" for pixels, way in ways if pixels)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import numpy as np
 
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.training import LabelledFrame, read_labelled
-from salt_monailabel.training.exam import Exam, questions_of
-from salt_monailabel.training.held_back import block_held_back, without
-from salt_monailabel.training.update import Lesson
+from salt_monailabel.training.exam import Exam, Question, questions_of
+from salt_monailabel.training.held_back import JUDGES, block, corner_of_block, without
+from salt_monailabel.training.update import Lesson, Past, votes
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +28,11 @@ class Material:
     Attributes
     ----------
     newest, replayed : sequence of LabelledFrame
+    in_part : mapping of name to int
+        Images of which a block is held back, and which.
     exam : Exam
-        What is asked about each image that judges; none is without a question.
     tried : int
-        How many of these images, the first ones, were labelled before the version in use was learned.
+        How many of the images that judge, the first ones, were not labelled anew since the version in use was learned.
     skipped : sequence of str
         What could not be used, and why.
     labels_sha256 : mapping of name to str
@@ -41,6 +43,7 @@ class Material:
 
     newest: Sequence[LabelledFrame]
     replayed: Sequence[LabelledFrame]
+    in_part: Mapping[str, int]
     exam: Exam
     tried: int
     skipped: Sequence[str]
@@ -50,71 +53,90 @@ class Material:
     @property
     def images(self) -> int:
         """How many images there are to learn from."""
-        return len({frame.name for frame in (*self.newest, *self.replayed)})
-
-    def without(self, wrong: Mapping[str, str]) -> Material:
-        """Leave out images, for the reason that is given for each.
-
-        Raises
-        ------
-        ImageError
-            If nothing new is left to learn.
-        """
-        newest, replayed = (
-            [frame for frame in frames if frame.name not in wrong] for frames in (self.newest, self.replayed)
-        )
-        if (self.newest and not newest) or not newest + replayed:
-            raise ImageError(f"there is no labelled image to learn from: {'; '.join([*self.skipped, *wrong.values()])}")
-        labels = {name: label for name, label in self.labels_sha256.items() if name not in wrong}
-        skipped = [*self.skipped, *wrong.values()]
-        return replace(self, newest=newest, replayed=replayed, labels_sha256=labels, skipped=skipped)
+        return len(self.labels_sha256)
 
 
 def read_material(
-    lesson: Lesson, files: Mapping[str, Mapping[str, Any]], labels: int, seen: int, rng: np.random.Generator
+    lesson: Lesson,
+    past: Past,
+    files: Mapping[str, Mapping[str, Any]],
+    labels: int,
+    seen: int,
+    wrong: Callable[[str, str, LabelledFrame], str],
+    rng: np.random.Generator,
 ) -> Material:
     """Read what a lesson names.
 
     Parameters
     ----------
     lesson : Lesson
+    past : Past
     files : mapping of name to mapping
         Each image's `image`, `label` and `proposal`, which may be None.
     labels : int
         Number of labels there are.
     seen : int
         Side of what the model sees at once, in its own pixels.
+    wrong : callable
+        Given the name of an image, the hash of its label and its first frame, says why that cannot be right.
     rng : Generator
         Draws frames of long runs to learn from; those that judge are always the same.
 
     Raises
     ------
     ImageError
-        If no label can be used.
+        If no label can be used, or none of several new ones is right.
     """
-    reader = _Reader(files, labels)
+    reader = _Reader(files, labels, wrong)
     newest, replayed = (reader.read(names, rng) for names in (lesson.newest, lesson.replayed))
     learned = dict(sorted(reader.labels_sha256.items()))
-    if not newest + replayed:
+    if not newest + replayed or (reader.refused and not newest):
         raise ImageError(f"there is no labelled image to learn from: {'; '.join(reader.skipped)}")
+    seats = JUDGES - len(lesson.tried) - len(lesson.new)
+    in_part = {**past.in_part, **_blocks([frame for frame in newest if frame.name in lesson.first], seats)}
 
     def learned_of(frame: LabelledFrame) -> LabelledFrame:
-        return without(frame, block_held_back(frame)) if frame.name in lesson.in_part else frame
+        corner = in_part.get(frame.name)
+        return frame if corner is None else without(frame, block(frame.labels.shape, corner))
 
     newest, replayed = ([learned_of(frame) for frame in frames] for frames in (newest, replayed))
-    exam = {name: questions_of(reader.read([name]), name in lesson.in_part, seen) for name in lesson.judging}
-    exam = {name: questions for name, questions in exam.items() if questions}
-    tried = sum(name in exam for name in lesson.judging[: lesson.tried])
+    exam: dict[str, Sequence[Question]] = {}
+
+    def ask(names: Iterable[str], most: int) -> None:
+        for name in names:
+            if len(exam) < most and (questions := questions_of(reader.read([name]), in_part.get(name), seen)):
+                exam[name] = questions
+
+    ask(lesson.tried, JUDGES)
+    tried = len(exam)
+    ask([*lesson.new, *(name for name in lesson.first if name in in_part)], votes(tried))
     judging = {name: reader.labels_sha256[name] for name in exam}
-    return Material(newest, replayed, exam, tried, reader.skipped, learned, judging)
+    return Material(newest, replayed, in_part, exam, tried, reader.skipped, learned, judging)
+
+
+def _blocks(frames: Sequence[LabelledFrame], most: int) -> dict[str, int]:
+    """Return which block to hold back of the first images it can be done of."""
+    labels: dict[str, list[np.ndarray]] = {}
+    for frame in frames:
+        labels.setdefault(frame.name, []).append(frame.labels)
+    found = ((name, corner_of_block(name, np.stack(masks))) for name, masks in labels.items())
+    usable = ((name, corner) for name, corner in found if corner is not None)
+    return dict(islice(usable, max(0, most)))
 
 
 class _Reader:
     """Read labelled frames; one damaged file must not keep the others from being learned."""
 
-    def __init__(self, files: Mapping[str, Mapping[str, Any]], labels: int) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, Mapping[str, Any]],
+        labels: int,
+        wrong: Callable[[str, str, LabelledFrame], str],
+    ) -> None:
         self.files = files
         self.labels = labels
+        self.wrong = wrong
+        self.refused = False
         self.skipped: list[str] = []
         self.labels_sha256: dict[str, str] = {}
 
@@ -123,10 +145,15 @@ class _Reader:
         frames: list[LabelledFrame] = []
         for name in names:
             try:
-                label = Path(self.files[name]["label"]).read_bytes()
+                label = hashlib.sha256(Path(self.files[name]["label"]).read_bytes()).hexdigest()
                 # Files in several folders may have one name.
-                frames += [replace(frame, name=name) for frame in self._frames(self.files[name], rng)]
-                self.labels_sha256[name] = hashlib.sha256(label).hexdigest()
+                found = [replace(frame, name=name) for frame in self._frames(self.files[name], rng)]
+                if why := self.wrong(name, label, found[0]):
+                    self.refused = True
+                    self._skip(why)
+                else:
+                    frames += found
+                    self.labels_sha256[name] = label
             except FileNotFoundError:
                 self._skip(f"the label of {name} was removed")
             except ImageError as error:

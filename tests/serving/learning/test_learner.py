@@ -277,7 +277,7 @@ def test_a_label_that_is_removed_meanwhile_costs_the_others_nothing(copy: Path) 
         learner.learn(Wish(seconds=0.1), [gone])
 
 
-@pytest.mark.parametrize(("whole", "half", "share", "after"), [(0.83, 0.81, 1, 0.83), (0.82, 0.815, 0.5, 0.815)])
+@pytest.mark.parametrize(("whole", "half", "share", "after"), [(0.83, 0.81, 1, 0.83), (0.819, 0.815, 0.5, 0.815)])
 def test_half_of_an_update_is_taken_unless_the_whole_is_clearly_better(
     copy: Path, monkeypatch: pytest.MonkeyPatch, whole: float, half: float, share: float, after: float
 ) -> None:
@@ -316,8 +316,9 @@ def test_images_learned_but_for_a_block_judge_by_it_once_there_are_enough(tmp_pa
         viewer.put_label(last, one_slice(TAUGHT))
         viewer.train(seconds=0.1)
     after = store.card("0002")
-    assert before["learned_in_part"] == sorted(early)
-    assert after["learned_in_part"] == sorted(names)
+    assert sorted(before["learned_in_part"]) == sorted(early)
+    assert sorted(after["learned_in_part"]) == sorted(names)
+    assert before["learned_in_part"].items() <= after["learned_in_part"].items()
     assert set(after["images"]) == {*names} - {*held_back}
 
 
@@ -347,9 +348,7 @@ def test_an_outline_beside_its_vessels_is_not_learned_from(tmp_path: Path) -> No
     with serving(studies) as viewer:
         viewer.put_image("moved", png(image))
         viewer.put_label("moved", one_slice(moved))
-        assert_nothing_learned(
-            viewer, studies, "moved lies beside its vessels: moving it by 25 pixels up and 25 to the r"
-        )
+        assert_nothing_learned(viewer, studies, "moving it by 25 pixels up and 25 pixels to the right")
         viewer.put_image("right", png(image))
         viewer.put_label("right", one_slice(vessels))
         stats = viewer.train(seconds=0.1).json()
