@@ -33,8 +33,7 @@ from salt_monailabel.serving.learning.learner import Learner
 from salt_monailabel.serving.learning.wish import Wish
 from salt_monailabel.serving.options import Options
 from salt_monailabel.training import evaluate, mean_score, read_cases, read_labelled
-from salt_monailabel.training.exam import answers, questions_of
-from salt_monailabel.training.placement import displacement
+from salt_monailabel.training.placement import misplaced
 from salt_monailabel.versions import VersionStore
 
 GOOD, POISONED = 8, 4
@@ -125,8 +124,7 @@ def _placement(dataset: Path) -> dict[str, Any]:
         (frame,) = read_labelled(str(case.image), str(case.mask), 1)
         for moved in MOVED:
             labels = np.roll(frame.labels, (moved, -moved), (0, 1))
-            (window,) = questions_of([replace(frame, labels=labels)], None, predictor.model.input_size)[:1]
-            found[moved] += displacement(list(answers(predictor, [window]))) is not None
+            found[moved] += misplaced(predictor, replace(frame, labels=labels)) is not None
     return {"labels": len(cases), "taken for moved, by pixels": found}
 
 

@@ -10,9 +10,23 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import correlate
 
+from salt_monailabel.inference import Predictor
+
+from .exam import answers, questions_of
+from .samples import LabelledFrame
+
 # How far an outline is looked for, in pixels; the Dice it must have there, and how many times the one it has; how much
 # of what was found and of what was drawn must agree there, and the least that may be found, in pixels.
 FARTHEST, SURE, TIMES, SHARE, LEAST = 48, 0.5, 2.0, 0.25, 200
+
+
+def misplaced(predictor: Predictor, frame: LabelledFrame) -> tuple[int, int] | None:
+    """Return how far the outline of a frame would have to be moved, in rows and columns; None if it should stay."""
+    windows = questions_of([frame], None, predictor.model.input_size)
+    if displacement(list(answers(predictor, windows[:1]))) is None:
+        return None
+    # A catheter beside a vessel looks so in one place, but not in several.
+    return displacement(list(answers(predictor, windows)))
 
 
 def displacement(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int, int] | None:

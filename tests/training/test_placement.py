@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salt_monailabel.imaging import synthesize
-from salt_monailabel.training.placement import FARTHEST, displacement
+from salt_monailabel.inference import Predictor
+from salt_monailabel.models import VesselSam
+from salt_monailabel.training import LabelledFrame
+from salt_monailabel.training.placement import FARTHEST, displacement, misplaced
 
 VESSELS = synthesize(3, 400, "octa").mask > 0
 WINDOW = np.s_[100:270, 100:270]
@@ -50,6 +53,22 @@ def test_a_speck_is_no_evidence() -> None:
 def test_what_lies_nowhere_better_is_not_displaced(change: object) -> None:
     assert callable(change)
     assert displacement([(VESSELS[WINDOW], change(VESSELS)[WINDOW])]) is None
+
+
+def test_a_catheter_beside_a_vessel_in_one_place_does_not_move_an_outline(
+    tiny_sam: VesselSam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.meshgrid(np.arange(600), np.arange(600))
+    catheter = abs(x - 300) < 6
+    vessel = abs(x - 320 - (y - 300) ** 2 // 300) < 6
+    windows = [np.s_[top : top + 100, 250:450] for top in (250, 100, 400)]
+    found = [(catheter[window], vessel[window]) for window in windows]
+    assert displacement(found[:1]) is not None
+    seen = iter([found[:1], found])
+    monkeypatch.setattr("salt_monailabel.training.placement.answers", lambda predictor, asked: next(seen))
+    frame = LabelledFrame(np.zeros((600, 600, 3), np.float32), vessel.astype(np.uint8), "a")
+    assert misplaced(Predictor(tiny_sam, overlap=16), frame) is None
+    assert next(seen, None) is None
 
 
 def test_windows_add_up() -> None:

@@ -26,14 +26,12 @@ from salt_monailabel.training.exam import (
     TOLERANCE,
     Exam,
     HeldBackScore,
-    answers,
     clearly_better,
-    questions_of,
     score_held_back,
     why_not,
 )
 from salt_monailabel.training.held_back import RULE
-from salt_monailabel.training.placement import displacement
+from salt_monailabel.training.placement import misplaced
 from salt_monailabel.training.update import Past, choose, everything, move, shared, values
 
 from ..host import ModelHost
@@ -111,7 +109,8 @@ class Learner:
         assert isinstance(adapter.model, VesselSam)
         adapter.model.to(best_device(wish.device))
         in_use = self._predictor(adapter) if wish.mode == "update" else self.host.predictor()[0]
-        wrong = partial(self._misplaced, in_use)
+        # What was never taught these vessels cannot say that an outline is beside them.
+        wrong = partial(self._misplaced, in_use) if current else _never
         with utils.parametrize.cached():
             material = read_material(
                 lesson, past, files, len(self.host.options.labels), adapter.model.input_size, wrong, rng
@@ -222,8 +221,7 @@ class Learner:
     def _misplaced(self, predictor: Predictor, name: str, label: str, frame: LabelledFrame) -> str:
         """Return why the outline of an image does not lie on its vessels; nothing if it does, as far as is known."""
         if (name, label) not in self._in_place:
-            window = questions_of([frame], None, predictor.model.input_size)[:1]
-            moved = displacement(list(answers(predictor, window)))
+            moved = misplaced(predictor, frame)
             if moved is not None:
                 return f"the outline of {name} lies beside its vessels: moving it by {_words(*moved)} would mend that"
             self._in_place.add((name, label))
@@ -241,6 +239,10 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
         with suppress(FileNotFoundError):
             times[name] = min(Path(pair["label"]).stat().st_mtime_ns, now)
     return times
+
+
+def _never(name: str, label: str, frame: LabelledFrame) -> str:
+    return ""
 
 
 def _words(rows: int, columns: int) -> str:
