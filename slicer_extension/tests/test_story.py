@@ -98,12 +98,11 @@ def test_the_whole_story(rig: Rig, server: SaltServer, pictures: Path) -> None:
 
     # Submit and learn.
     ui.learnButton.click()
-    rig.until(lambda: panel.teach.learning)
+    rig.until(lambda: panel.teach.learning and ui.stopButton.enabled)
     assert rig.user.asked[0].startswith("Images and outlines you work on will be sent to")
     assert len(rig.user.asked) == 1
     rig.until(lambda: panel.teach.curve.table.GetNumberOfRows() > 0)
     rig.shoot(pictures, "07_learning")
-    assert ui.stopButton.enabled
     rig.until(lambda: not panel.teach.learning, 120)
     rig.until(lambda: len(panel.teach.versions.versions) == known + 1)
     learned = panel.teach.versions.versions[-1].name
