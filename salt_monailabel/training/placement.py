@@ -29,22 +29,22 @@ def misplaced(predictor: Predictor, frame: LabelledFrame) -> tuple[int, int] | N
     return displacement(list(answers(predictor, windows)))
 
 
-def displacement(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int, int] | None:
+def displacement(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int, int] | None:
     """Return how far an outline would have to be moved to lie on the vessels; None if it lies well, or nowhere better.
 
     Parameters
     ----------
-    answers : sequence of (H, W) bool and (H, W) bool
+    pairs : sequence of (H, W) bool and (H, W) bool
         What was found in windows of an image, and what was drawn there.
 
     Returns
     -------
     (int, int) or None
-        Rows and columns.
+        Rows and columns, in pixels of the image; down and to the right are positive.
     """
-    reach = min([FARTHEST, *(side // 3 for found, _ in answers for side in found.shape)])
+    reach = min([FARTHEST, *(side // 3 for found, _ in pairs for side in found.shape)])
     both, either = np.zeros((2, 2 * reach + 1, 2 * reach + 1))
-    for found, drawn in answers:
+    for found, drawn in pairs:
         whole = np.ones(found.shape)
         both += _at_all_shifts(found, drawn, reach)
         # Of what has no counterpart in the window when it is moved, nothing is known.
@@ -53,7 +53,7 @@ def displacement(answers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int,
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     # Of places that are as good, the nearest.
     best = np.unravel_index(int(np.argmax(dice - 1e-6 * np.hypot(rows, columns))), dice.shape)
-    sizes = [sum(int(pixels.sum()) for pixels in side) for side in zip(*answers, strict=True)] or [0]
+    sizes = [sum(int(pixels.sum()) for pixels in side) for side in zip(*pairs, strict=True)] or [0]
     if min(sizes) < LEAST or both[best] < SHARE * max(sizes):
         return None
     if dice[best] < max(SURE, TIMES * dice[reach, reach]):

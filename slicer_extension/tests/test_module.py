@@ -208,12 +208,18 @@ def in_view() -> set[str | None]:
     return {node.GetBackgroundVolumeID() for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
 
 
-def test_a_server_that_is_back_changes_no_view_while_another_module_is_in_sight(widget: Any) -> None:
+def left_for_another_module(widget: Any, images: int) -> list[Any]:
+    """Return images, the first of which was in view as the user went to another module."""
     widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
     widget.panel.scene_opened()
-    ours, others = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(2))
-    volumes.show(ours)
+    added = [volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(images)]
+    volumes.show(added[0])
     widget.exit()
+    return added
+
+
+def test_a_server_that_is_back_changes_no_view_while_another_module_is_in_sight(widget: Any) -> None:
+    _, others = left_for_another_module(widget, 2)
     volumes.show(others)
     widget.panel.images.restore()
     assert in_view() == {others.GetID()}
@@ -223,11 +229,7 @@ def test_a_server_that_is_back_changes_no_view_while_another_module_is_in_sight(
 
 
 def test_what_is_asked_for_while_another_module_is_in_sight_is_shown_afterwards(widget: Any) -> None:
-    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
-    widget.panel.scene_opened()
-    first, late = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(2))
-    volumes.show(first)
-    widget.exit()
+    first, late = left_for_another_module(widget, 2)
     # An image arrives that was asked for before.
     widget.panel.images.choose(late)
     assert in_view() == {first.GetID()}
@@ -237,11 +239,7 @@ def test_what_is_asked_for_while_another_module_is_in_sight_is_shown_afterwards(
 
 
 def test_what_is_put_in_view_meanwhile_comes_before_what_was_asked_for(widget: Any) -> None:
-    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
-    widget.panel.scene_opened()
-    first, late, newest = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(3))
-    volumes.show(first)
-    widget.exit()
+    _, late, newest = left_for_another_module(widget, 3)
     widget.panel.images.choose(late)
     volumes.show(newest)
     widget.enter()
@@ -250,11 +248,7 @@ def test_what_is_put_in_view_meanwhile_comes_before_what_was_asked_for(widget: A
 
 
 def test_an_image_that_was_deleted_before_it_could_be_shown_harms_nothing(widget: Any) -> None:
-    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
-    widget.panel.scene_opened()
-    first, late = (volumes.add(picture(np.zeros((1, 8, 9), np.uint8))) for _ in range(2))
-    volumes.show(first)
-    widget.exit()
+    first, late = left_for_another_module(widget, 2)
     widget.panel.images.choose(late)
     slicer.mrmlScene.RemoveNode(late)
     widget.enter()
