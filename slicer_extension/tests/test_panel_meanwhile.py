@@ -28,11 +28,13 @@ class Gate:
 
     def __init__(self) -> None:
         self._opened = threading.Event()
+        self.reached = threading.Event()
 
     def before(self, act: Act) -> Act:
         """Do something with a request when the gate is open."""
 
         def held(handler: Handler) -> None:
+            self.reached.set()
             self._opened.wait(60)
             act(handler)
 
@@ -170,7 +172,7 @@ def test_an_outline_that_comes_from_the_server_late_replaces_nothing(
     by_a_colleague(connected, "gray_2")
     faulty.at("/datastore/label", gate.before(onward(server.address)))
     connected.panel.images.open("gray_2")
-    connected.until(lambda: connected.case is not None and "/datastore/label" in faulty.seen[-1].path)
+    connected.until(lambda: connected.case is not None and gate.reached.is_set())
     mine = np.zeros(SHAPES["gray_2"], bool)
     mine[0, 5:9] = True
     connected.case.outlined("vessel", 0, mine[0])
