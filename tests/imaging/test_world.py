@@ -22,8 +22,8 @@ from .stored import HOLDS_GEOMETRY, noise
 NIFTI = (".nii", ".nii.gz")
 # From the right, the front and the head to the left, the back and the head, or back.
 TURNED = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Of a pixel; NIfTI holds single precision.
-ROUNDING = 0.01
+# Of a pixel, and of the largest coordinate: NIfTI holds single precision.
+ROUNDING, SINGLE = 0.01, 2 * np.finfo(np.float32).eps
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class World:
         corners[:, 3] = 1
         pixel = np.linalg.norm(self.affine[:3, :d], axis=0).min()
         apart = np.linalg.norm(corners @ (self.affine - other.affine).T, axis=1).max()
-        return apart < ROUNDING * pixel and np.array_equal(self.pixels.reshape(other.pixels.shape), other.pixels)
+        most = ROUNDING * pixel + SINGLE * np.abs(corners @ self.affine.T).max()
+        return apart < most and np.array_equal(self.pixels.reshape(other.pixels.shape), other.pixels)
 
     def index(self, point: np.ndarray) -> tuple[int, ...]:
         """Return the pixel (column, row[, slice]) at a point (x, y, z)."""
