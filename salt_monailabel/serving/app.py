@@ -150,10 +150,12 @@ class SaltApp(MONAILabelApp):
         predictor, version = self.host.predictor()
 
         def look(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            with self.host.turns.take():
+            def work() -> tuple[np.ndarray, np.ndarray]:
                 embedded = predictor.embed(pixels)
                 likely = np.max([predictor.segment(embedded, label) for label in self.options.labels], axis=0)
-            return likely, embedded.embeddings.cpu().numpy()
+                return likely, embedded.embeddings.cpu().numpy()
+
+            return self.host.turns.run(work)
 
         study = self.host.studies.read(self.datastore().get_image_uri(image))
         # The first frame of a run has no contrast yet.

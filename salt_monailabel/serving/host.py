@@ -8,7 +8,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,14 +23,13 @@ from salt_monailabel.versions import BASE, VersionStore
 from .jobs import Jobs
 from .options import Options
 from .studies import Studies
-from .turns import Turns
+from .turns import Answer, Turns
 
 logger = logging.getLogger(__name__)
 EMBEDDINGS_BYTES = 1 << 30
 # Frames of a run up to which they are kept: those of a longer one would push out everything else, and each other before
 # they are asked for again.
 SHORT = 16
-Answer = TypeVar("Answer")
 
 
 class ModelHost:
@@ -100,6 +99,10 @@ class ModelHost:
                 self._embedded.popitem(last=False)
         return embedded
 
+    def outline(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1) -> np.ndarray:
+        """Return the label map of a frame, (H, W) uint8, in a turn of its own; parameters as of `embedded`."""
+        return self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame, frames)))
+
     def sparing(self, predictor: Predictor, work: Callable[[], Answer]) -> Answer:
         """Do some work in a turn; if memory does not suffice, free what can be freed and try again with small batches.
 
@@ -108,25 +111,7 @@ class ModelHost:
         MemoryError
             If it does not suffice then either.
         """
-        with self.turns.take():
-            try:
-                return work()
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                logger.warning("not enough memory; once more with one tile at a time: %s", error)
-            # Out of the handler: the error's traceback keeps the tensors of the failed attempt alive.
-            self._forget()
-            usual, predictor.batch = predictor.batch, 1
-            try:
-                return work()
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                raise MemoryError("the server has not enough memory for this image; try a smaller one") from error
-            finally:
-                predictor.batch = usual
-                self._forget()
+        return self.turns.run(partial(self._sparing, predictor, work))
 
     def follow(self) -> None:
         """Load the version in use in the background, so that the next request need not."""
@@ -153,7 +138,7 @@ class ModelHost:
                     return
                 predictor, version = self.predictor()
                 frame = self.studies.read(image).frame(0)
-                self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame)))
+                self.outline(predictor, version, frame)
         except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
             logger.warning("the next image cannot be looked at ahead: %s", error)
 
@@ -169,6 +154,26 @@ class ModelHost:
             weights=options.weights or None,
             input_size=options.input_size or None,
         )
+
+    def _sparing(self, predictor: Predictor, work: Callable[[], Answer]) -> Answer:
+        try:
+            return work()
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            logger.warning("not enough memory; once more with one tile at a time: %s", error)
+        # Out of the handler: the error's traceback keeps the tensors of the failed attempt alive.
+        self._forget()
+        usual, predictor.batch = predictor.batch, 1
+        try:
+            return work()
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise MemoryError("the server has not enough memory for this image; try a smaller one") from error
+        finally:
+            predictor.batch = usual
+            self._forget()
 
     def _forget(self) -> None:
         with self._cached:

@@ -46,6 +46,7 @@ from .jobs import job_routes
 from .learning.resident import COMMAND, ResidentTrainer
 from .learning.training_routes import training_routes
 from .learning.version_routes import version_routes
+from .memory import keep_freed_memory
 from .options import Options
 from .report.routes import report_routes
 from .uploads import is_upload
@@ -107,6 +108,7 @@ def __getattr__(name: str) -> ASGIApp:
 @asynccontextmanager
 async def _lifespan(server: FastAPI) -> AsyncIterator[None]:
     instance: SaltApp = server.state.app
+    keep_freed_memory()
     instance.server_mode(True)
     instance.on_init_complete()
     server.state.trainer.start()

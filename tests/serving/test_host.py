@@ -181,9 +181,12 @@ def test_of_many_images_handed_out_at_once_the_last_is_looked_at(
     host: ModelHost, embedded: list[np.ndarray], tmp_path: Path
 ) -> None:
     paths = [kept_ahead(tmp_path / f"{seed}.nrrd", seed) for seed in range(6)]
-    with host.turns.take():
+
+    def ask() -> None:
         for path in paths:
             host.look_ahead(path)
+
+    host.turns.run(ask)
     wait_ahead()
     # The first had begun to wait for its turn.
     assert len(embedded) <= 2

@@ -1,62 +1,68 @@
-"""Turns are given in the order of asking, and whoever learns in the background hears of them."""
+"""Turns are given in the order of asking, in one thread, and whoever learns in the background hears of them."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from salt_monailabel.serving.turns import Turns
 
 
+def ask(turns: Turns, work: Callable[[], object]) -> threading.Thread:
+    """Ask for a turn from a thread of its own; return it once it has asked."""
+    asked = turns._asked
+    thread = threading.Thread(target=turns.run, args=(work,))
+    thread.start()
+    while turns._asked == asked:
+        time.sleep(0.001)
+    return thread
+
+
 def test_turns_are_given_in_the_order_of_asking() -> None:
     turns, order = Turns(), []
-
-    def ask(number: int) -> None:
-        with turns.take():
-            order.append(number)
-
-    with turns.take():
-        waiting = []
-        for number in range(8):
-            waiting.append(threading.Thread(target=ask, args=(number,)))
-            waiting[-1].start()
-            while len(turns._queue) < number + 2:
-                time.sleep(0.001)
+    opened = threading.Event()
+    waiting = [
+        ask(turns, opened.wait),
+        *(ask(turns, lambda number=number: order.append(number)) for number in range(8)),
+    ]
+    opened.set()
     for thread in waiting:
         thread.join()
     assert order == list(range(8))
 
 
 def test_one_who_takes_turn_after_turn_keeps_nobody_waiting() -> None:
-    turns, served = Turns(), threading.Event()
-
-    def click() -> None:
-        with turns.take():
-            served.set()
-
-    with turns.take():
-        thread = threading.Thread(target=click)
-        thread.start()
-        while len(turns._queue) < 2:
-            time.sleep(0.001)
-    with turns.take():
-        assert served.is_set()
-    thread.join()
+    turns, opened, served = Turns(), threading.Event(), threading.Event()
+    waiting = [ask(turns, opened.wait), ask(turns, served.set)]
+    opened.set()
+    assert turns.run(served.is_set)
+    for thread in waiting:
+        thread.join()
 
 
-def test_others_hear_once_that_a_turn_is_taken_and_once_that_none_is() -> None:
+def test_all_work_is_done_in_one_thread() -> None:
+    turns, threads = Turns(), []
+    for _ in range(3):
+        ask(turns, lambda: threads.append(threading.get_ident())).join()
+    turns.run(lambda: threads.append(threading.get_ident()))
+    assert len(threads) == 4
+    assert len(set(threads)) == 1
+
+
+def test_others_hear_once_that_there_is_work_and_once_that_there_is_none() -> None:
     heard: list[bool] = []
     turns = Turns(heard.append)
-    with turns.take():
-        assert heard == [True]
+    assert turns.run(heard.copy) == [True]
     assert heard == [True, False]
 
 
 def test_a_turn_ends_with_an_error_too() -> None:
-    turns = Turns()
-    with pytest.raises(ValueError, match="no image"), turns.take():
-        raise ValueError("no image")
-    with turns.take():
-        pass
+    heard: list[bool] = []
+    turns = Turns(heard.append)
+    with pytest.raises(ZeroDivisionError):
+        turns.run(lambda: 1 / 0)
+    assert turns.run(lambda: 1) == 1
+    assert heard == [True, False] * 2

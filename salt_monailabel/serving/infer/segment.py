@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,14 +31,10 @@ class SaltSegment(DrawingTask):
         predictor, version = self.host.predictor()
         view = run_view(request)
         count = view.count(study)
-
-        def segment(frame: np.ndarray) -> np.ndarray:
-            return predictor.outline(self.host.embedded(predictor, version, frame, count))
-
         mask = np.zeros(study.shape, np.uint8)
         for frames, image in job.over(view.images(study), count):
             # A turn for each: a run of many must not keep a click waiting.
-            mask[list(frames)] = self.host.sparing(predictor, partial(segment, image))
+            mask[list(frames)] = self.host.outline(predictor, version, image, count)
         if study.acquisition.exposed is not None:
             mask[:, ~study.acquisition.exposed] = 0
         return Answer(mask, self.host.options.labels, version)

@@ -78,6 +78,5 @@ def _cases(store: VesselDatastore, host: ModelHost, names: CaseNames) -> Iterato
         except ImageError:
             continue
         frame = study.frame(0)
-        with host.turns.take():
-            found = predictor.outline(host.embedded(predictor, version, frame)) > 0
+        found = host.outline(predictor, version, frame) > 0
         yield Case(names(name), frame, truth, found, dice(found, truth), cl_dice(found, truth), text)
