@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,6 @@ class SaltApp(MONAILabelApp):
         # Folders of images may share their versions; names in an archive are the same everywhere.
         self.identity = store_identity(self.host.store.folder if _is_remote(studies) else Path(studies) / ADAPTERS)
         # Whether a training is under way; the server that has a trainer knows.
-        self.learning: Callable[[], bool] = lambda: False
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -163,7 +162,7 @@ class SaltApp(MONAILabelApp):
 
     def _worth_scoring(self) -> tuple[list[str], str]:
         # Scores can wait; what is being learned will change them.
-        images = [] if self.learning() else self.datastore().get_unlabeled_images()[:SCORED]
+        images = [] if self.host.learning() else self.datastore().get_unlabeled_images()[:SCORED]
         return images, self.host.store.current() or BASE
 
     def _of_session(self, image: str) -> bool:

@@ -6,6 +6,7 @@ import gc
 import hashlib
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -42,6 +43,11 @@ class ModelHost:
     ----------
     options : Options
     store : VersionStore
+
+    Attributes
+    ----------
+    learning : callable
+        Whether another process is learning.
     """
 
     def __init__(self, options: Options, store: VersionStore) -> None:
@@ -49,7 +55,10 @@ class ModelHost:
         self.store = store
         self.studies = Studies()
         self.turns = Turns()
+        self.learning: Callable[[], bool] = lambda: False
         self.jobs = Jobs()
+        self._whole_images = Turns()
+        self._rested = 0.0
         self._loading = threading.Lock()
         self._loaded: tuple[str, Predictor] | None = None
         self._ahead = threading.Lock()
@@ -100,8 +109,25 @@ class ModelHost:
         return embedded
 
     def outline(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1) -> np.ndarray:
-        """Return the label map of a frame, (H, W) uint8, in a turn of its own; parameters as of `embedded`."""
-        return self.sparing(predictor, lambda: predictor.outline(self.embedded(predictor, version, frame, frames)))
+        """Return the label map of a frame, (H, W) uint8, in a turn of its own; parameters as of `embedded`.
+
+        Clicks go before learning, but frame after frame would bring it to a stand. So as long as something is learned,
+        each of them is followed by a rest of the same length, which clicks do not wait for.
+        """
+        work = partial(self._outline, predictor, version, frame, frames)
+        return self._whole_images.run(partial(self._after_rest, partial(self.sparing, predictor, work)))
+
+    def _outline(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int) -> np.ndarray:
+        return predictor.outline(self.embedded(predictor, version, frame, frames))
+
+    def _after_rest(self, work: Callable[[], Answer]) -> Answer:
+        if self.learning():
+            time.sleep(max(0.0, self._rested - time.monotonic()))
+        started = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._rested = 2 * time.monotonic() - started
 
     def sparing(self, predictor: Predictor, work: Callable[[], Answer]) -> Answer:
         """Do some work in a turn; if memory does not suffice, free what can be freed and try again with small batches.

@@ -84,7 +84,7 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
     if not isinstance(instance, SaltApp):
         raise TypeError(f"{settings.MONAI_LABEL_APP_DIR} holds another app; this server is for apps/salt")
     trainer = ResidentTrainer(instance.options, instance.host.store, instance.follow, trainer_command)
-    instance.learning = lambda: trainer.busy
+    instance.host.learning = lambda: trainer.busy
     instance.host.turns.on_change = trainer.yield_to_clicks
     server.state.app, server.state.trainer = instance, trainer
     tokens, always = TokenFile(default_path()), options.tokens == "always"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +192,36 @@ def test_of_many_images_handed_out_at_once_the_last_is_looked_at(
     # The first had begun to wait for its turn.
     assert len(embedded) <= 2
     np.testing.assert_array_equal(embedded[-1], noise(5))
+
+
+def test_whole_images_leave_learning_half_of_the_time_and_clicks_do_not_wait(
+    host: ModelHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, times = 0.4, []
+
+    def segment(self: Predictor, embedded: object) -> np.ndarray:
+        times.append(time.monotonic())
+        time.sleep(work)
+        return np.zeros((40, 40), np.uint8)
+
+    monkeypatch.setattr(Predictor, "outline", segment)
+    predictor, version = host.predictor()
+
+    def two() -> float:
+        """Return how long after the first image the second is begun."""
+        times.clear()
+        for seed in range(2):
+            host.outline(predictor, version, noise(seed))
+        return times[1] - times[0]
+
+    assert work <= two() < 1.9 * work
+    host.learning = lambda: True
+    thread = threading.Thread(target=two)
+    thread.start()
+    while not times:
+        time.sleep(0.001)
+    clicked = time.monotonic()
+    # The one that is under way is not interrupted.
+    assert host.sparing(predictor, lambda: time.monotonic()) - clicked < 1.5 * work
+    thread.join()
+    assert times[1] - times[0] >= 2 * work
