@@ -64,15 +64,17 @@ class PlotView(QWidget):
             return
         low, high = points.min(axis=0), points.max(axis=0)
         high = np.where(high > low, high, low + 1)
+        # The names of several lines stand above them.
+        below_names = area.adjusted(0, 16 if len(lines) > 1 else 0, 0, 0)
         for number, (shown, colour, name) in enumerate(lines):
             painter.setPen(QPen(colour, 1.5))
             painter.setBrush(colour)
-            _draw(painter, area, (shown - low) / (high - low))
+            _draw(painter, below_names, (shown - low) / (high - low))
             if len(lines) > 1:
                 painter.drawText(QPointF(area.right() - 90 + 50 * number, area.top() + 12), name)
         painter.setPen(QColor("#404040"))
         painter.drawText(QPointF(2, area.bottom()), f"{low[1]:.2g}")
-        painter.drawText(QPointF(2, area.top() + 8), f"{high[1]:.2g}")
+        painter.drawText(QPointF(2, below_names.top() + 8), f"{high[1]:.2g}")
         below, bottom = area.adjusted(0, 0, 0, 16), Qt.AlignmentFlag.AlignBottom
         painter.drawText(below, bottom | Qt.AlignmentFlag.AlignLeft, f"{low[0]:g}")
         painter.drawText(below, bottom | Qt.AlignmentFlag.AlignRight, f"{high[0]:.4g}")

@@ -10,7 +10,11 @@ from SALTVesselsLib.workflow.words import waiting_words, words_of
 
 
 def done(why_not: str, answers: int = 3, after: float = 0.7, skipped: tuple[str, ...] = ()) -> TrainingEvent:
-    judged: dict[str, Any] = {"before": {"dice": 0.71}, "after": {"dice": after, "answers": answers}}
+    judged: dict[str, Any] = {
+        "before": {"dice": 0.71},
+        "after": {"dice": after, "answers": answers},
+        "tolerance": 0.005,
+    }
     stats = {"version": "0004", "promoted": not why_not, "why_not": why_not, "held_back": judged, "skipped": skipped}
     return TrainingEvent.read({"event": "done", "detail": "", "stats": stats})
 
@@ -19,6 +23,7 @@ def done(why_not: str, answers: int = 3, after: float = 0.7, skipped: tuple[str,
     ("event", "said"),
     [
         (done(""), ["0.710 to 0.700. Most of them are not worse. Version 0004 is in use"]),
+        (done("", after=0.707), ["0.710 to 0.707. So small a difference does not count. Version 0004 is in use"]),
         (done("", after=0.72), ["0.710 to 0.720. Version 0004 is in use"]),
         (
             done("", skipped=("a is damaged", "b is moved")),

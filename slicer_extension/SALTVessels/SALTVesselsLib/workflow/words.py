@@ -44,7 +44,8 @@ def words_of(event: TrainingEvent) -> str:
         said.append(f"Version {stats['version']} is not used: {stats['why_not']}.")
     else:
         if after < before:
-            said.append("Most of them are not worse.")
+            small = before - after <= stats["held_back"].get("tolerance", 0.0)
+            said.append("So small a difference does not count." if small else "Most of them are not worse.")
         said.append(f"Version {stats['version']} is in use now.")
     said += [f"Left out: {why}." for why in stats.get("skipped", ())]
     return " ".join(said)
