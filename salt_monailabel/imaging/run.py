@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,7 +11,7 @@ import numpy as np
 from .header import ImageError
 from .projection import minimum_intensity, peak_opacification
 from .study import Study
-from .subtraction import averaged, mask_frame, shifted, subtract
+from .subtraction import averaged, mask_frame, registered, shifted, subtract
 
 Projection = Literal["none", "minimum", "peak"]
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
@@ -32,6 +32,9 @@ class RunView:
     projection : {"none", "minimum", "peak"}
         Frame by frame; the darkest value of each pixel over time, one image for all frames; or the frame with the most
         contrast medium alone.
+    registered : bool
+        Whether what is subtracted is first moved onto each frame, against the motion of the patient: half a second for
+        each, of 512 x 512 pixels.
     """
 
     first: int = 0
@@ -39,6 +42,7 @@ class RunView:
     subtracted: bool = False
     mask: int | None = None
     projection: Projection = "none"
+    registered: bool = False
 
     def count(self, study: Study) -> int:
         """Return how many images there are to be segmented; raises as `images` does if there are no such frames."""
@@ -59,17 +63,30 @@ class RunView:
             return
         if study.shape[0] < 2 or study.pixels.shape[-1] > 1:
             raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
+        seen = self._seen(study)
+        if self.projection == "none":
+            yield from (([index], seen(index)[..., None]) for index in chosen)
+            return
+        frames = np.stack([seen(index) for index in chosen])
+        if self.projection == "minimum":
+            yield chosen, minimum_intensity(frames)[..., None]
+        else:
+            peak = peak_opacification(frames)
+            yield [chosen[peak]], frames[peak, ..., None]
+
+    def _seen(self, study: Study) -> Callable[[int], np.ndarray]:
+        """Return what a frame looks like, (rows, columns), before any projection."""
         # As stored: a window for the eye would bend what is to be subtracted.
         frames = np.asarray(study.pixels)[..., 0]
-        if self.subtracted:
-            frames = subtract(frames, self._mask(study, frames), study.acquisition.logarithmic)
-        if self.projection == "minimum":
-            yield chosen, minimum_intensity(frames[chosen.start : chosen.stop])[..., None]
-        elif self.projection == "peak":
-            peak = chosen.start + peak_opacification(frames[chosen.start : chosen.stop])
-            yield [peak], frames[peak, ..., None]
-        else:
-            yield from (([index], frames[index, ..., None]) for index in chosen)
+        if not self.subtracted:
+            return frames.__getitem__
+        mask = self._mask(study, frames)
+
+        def seen(index: int) -> np.ndarray:
+            before = registered(mask, frames[index]) if self.registered else mask
+            return subtract(frames[index : index + 1], before, study.acquisition.logarithmic)[0]
+
+        return seen
 
     def _chosen(self, study: Study) -> range:
         count = study.shape[0]

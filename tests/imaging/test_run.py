@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from salt_monailabel.imaging import ImageError, Study, read_study
 from salt_monailabel.imaging.run import RunView
 
 from ..dicom import COLUMNS, ROWS, item, run, written
+from .test_projection import SIDE, anatomy, vessels
 
 FRAMES = 12
 # Contrast medium arrives in frame 6 and fills a vessel by frame 8.
@@ -71,6 +73,23 @@ def test_the_mask_the_file_names_is_subtracted_unless_another_is_chosen(cine: Pa
     assert np.ptp(last) == 0
     ((_, chosen),) = images(study, first=11, last=11, subtracted=True, mask=0)
     assert np.ptp(chosen) > 0.4
+
+
+def test_what_is_subtracted_follows_the_patient_if_that_is_asked_for(tmp_path: Path) -> None:
+    mask = 3000 * anatomy(SIDE)
+    moved = ndimage.shift(mask, (4, -3), order=3, mode="nearest")
+    vessel = vessels(SIDE)
+    frames = np.stack([mask, moved, moved * np.exp(-0.5 * vessel)]).astype(np.uint16)
+    study = read_study(written(tmp_path / "moving.dcm", frames))
+    outside = np.s_[16:-16, 16:-16]
+    left = {}
+    for register in (False, True):
+        ((_, image),) = images(study, first=2, subtracted=True, mask=0, registered=register)
+        left[register] = np.abs(image[..., 0][outside][vessel[outside] < 0.01]).mean()
+        ((shown, darkest),) = images(study, first=1, subtracted=True, mask=0, registered=register, projection="minimum")
+        assert list(shown) == [1, 2]
+        assert (darkest <= image).all()
+    assert left[True] < 0.4 * left[False]
 
 
 @pytest.mark.parametrize("view", [{"first": 12}, {"first": -1}, {"first": 5, "last": 3}, {"last": 12}])

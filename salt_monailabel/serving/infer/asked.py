@@ -76,7 +76,7 @@ def run_view(request: Request) -> RunView:
         mask = request.get("mask_frame")
         view = RunView(
             int(first), int(last), bool(request.get("subtract")), None if mask is None else int(mask),
-            request.get("projection") or "none",
+            request.get("projection") or "none", bool(request.get("register")),
         )  # fmt: skip
     except (TypeError, ValueError, OverflowError) as error:
         raise ImageError("'frame' and 'mask_frame' are numbers from 0, 'frames' is [first, last]") from error

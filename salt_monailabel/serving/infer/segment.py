@@ -18,9 +18,10 @@ from .task import Answer, DrawingTask
 class SaltSegment(DrawingTask):
     """Segment all labels; the Auto section of the Slicer panel.
 
-    Of a run, the request says what is looked at: `frame`, or `frames` as [first, last]; `subtract`, and `mask_frame` if
-    it is not to be found; `projection` over time. Frames that are not looked at stay empty. How far a request with a
-    `job` is can be asked for, and it can be stopped; see `jobs.py`.
+    Of a run, the request says what is looked at: `frame`, or `frames` as [first, last]; `subtract`, with `mask_frame`
+    if it is not to be found, and `register` if it is to be moved onto each frame first; `projection` over time. Frames
+    that are not looked at stay empty. How far a request with a `job` is can be asked for, and it can be stopped; see
+    `jobs.py`.
     """
 
     def __init__(self, host: ModelHost) -> None:
