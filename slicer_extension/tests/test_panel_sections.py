@@ -53,6 +53,16 @@ def test_a_box_is_outlined_anew_and_nothing_beside_it(outlined: Rig) -> None:
     assert "The box is empty" in outlined.says
 
 
+def test_the_tool_that_removes_does_so_without_shift_and_adds_with_it(outlined: Rig) -> None:
+    outlined.ui.removeTool.click()
+    outlined.press(20, 30)
+    outlined.idle()
+    assert outlined.points() == (0, 1)
+    outlined.press(90, 120, shift=True)
+    outlined.idle()
+    assert outlined.points() == (1, 1)
+
+
 def test_two_clicks_close_a_gap(outlined: Rig, server: SaltServer) -> None:
     """A stretch of vessel is erased as a prediction would leave it out, and is joined again."""
     whole, line = outlined.mask(), _stretch(np.load(server.truth / "gray_2.npy")[0] > 0)

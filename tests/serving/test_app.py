@@ -149,8 +149,9 @@ def test_of_a_run_single_frames_are_segmented(viewer: Viewer, cine: Upload) -> N
     assert not some[:2].any()
 
 
-def test_a_run_is_segmented_subtracted_and_projected(viewer: Viewer, cine: Upload) -> None:
-    projected = viewer.segment("salt", cine, subtract=True, projection="minimum").labels
+@pytest.mark.parametrize("register", [False, True])
+def test_a_run_is_segmented_subtracted_and_projected(viewer: Viewer, cine: Upload, register: bool) -> None:
+    projected = viewer.segment("salt", cine, subtract=True, register=register, projection="minimum").labels
     assert all(np.array_equal(frame, projected[0]) for frame in projected)
     assert (projected[0] > 0)[VESSELS].mean() > 0.5
     peak = viewer.segment("salt", cine, projection="peak").labels

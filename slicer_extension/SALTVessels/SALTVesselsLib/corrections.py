@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +17,14 @@ Pixel = tuple[int, int]
 
 @dataclass(frozen=True)
 class _State:
-    """One step of the history: three masks, a bit a pixel, and the clicks."""
+    """One step of the history: three masks, a bit a pixel, the clicks, and what was asked for in this step."""
 
     mask: bytes
     painted: bytes
     erased: bytes
     foreground: tuple[Pixel, ...]
     background: tuple[Pixel, ...]
+    asked: tuple[Any, ...]
 
 
 class Corrections:
@@ -41,6 +43,8 @@ class Corrections:
         Not to be written to. `painted` lies inside of `mask`, `erased` outside of it.
     foreground, background : tuple of (i, j)
         Clicks since the last prediction without any; i counts columns and j rows.
+    asked : tuple
+        What was asked for, one after the other, and answered together by the mask there is.
     """
 
     def __init__(self, mask: np.ndarray) -> None:
@@ -49,6 +53,7 @@ class Corrections:
         self.erased = np.zeros_like(self.mask)
         self.foreground: tuple[Pixel, ...] = ()
         self.background: tuple[Pixel, ...] = ()
+        self.asked: tuple[Any, ...] = ()
         self._past: deque[_State] = deque(maxlen=STEPS)
         self._future: list[_State] = []
 
@@ -76,13 +81,23 @@ class Corrections:
         """Take a new prediction that no click led to."""
         self.answered(mask, (), ())
 
-    def answered(self, mask: np.ndarray, foreground: Iterable[Pixel], background: Iterable[Pixel]) -> None:
-        """Take what came back for these clicks, all of those that were sent."""
-        predicted = self._fitting(mask)
+    def answered(
+        self, mask: np.ndarray, foreground: Iterable[Pixel], background: Iterable[Pixel], asked: Iterable[Any] = ()
+    ) -> None:
+        """Take what came back for these clicks, all of those that were sent.
+
+        If it answers the first of several things that were answered together before, and taken back, the others can
+        still be done again.
+        """
+        predicted, asked, future = self._fitting(mask), tuple(asked), self._future
         self._keep()
+        others = future[-1].asked[len(asked) :] if future else ()
+        if asked and others and future[-1].asked == (*asked, *others):
+            self._future = [*future[:-1], replace(future[-1], asked=others)]
         self.mask = (predicted | self.painted) & ~self.erased
         self.foreground = tuple((int(i), int(j)) for i, j in foreground)
         self.background = tuple((int(i), int(j)) for i, j in background)
+        self.asked = asked
 
     def drawn(self, mask: np.ndarray) -> bool:
         """Take the user's own edit, found by comparing with `mask` of before.
@@ -96,6 +111,7 @@ class Corrections:
         if np.array_equal(edited, self.mask):
             return False
         self._keep()
+        self.asked = ()
         self.painted = (self.painted & edited) | (edited & ~self.mask)
         self.erased = (self.erased & ~edited) | (self.mask & ~edited)
         self.mask = edited
@@ -129,7 +145,7 @@ class Corrections:
 
     def _keep(self) -> None:
         self._past.append(self._state())
-        self._future.clear()
+        self._future = []
 
     def _step(self, source: deque[_State] | list[_State], target: deque[_State] | list[_State]) -> bool:
         if not source:
@@ -137,12 +153,12 @@ class Corrections:
         target.append(self._state())
         state = source.pop()
         self.mask, self.painted, self.erased = map(self._unpacked, (state.mask, state.painted, state.erased))
-        self.foreground, self.background = state.foreground, state.background
+        self.foreground, self.background, self.asked = state.foreground, state.background, state.asked
         return True
 
     def _state(self) -> _State:
         mask, painted, erased = (np.packbits(array).tobytes() for array in (self.mask, self.painted, self.erased))
-        return _State(mask, painted, erased, self.foreground, self.background)
+        return _State(mask, painted, erased, self.foreground, self.background, self.asked)
 
     def _unpacked(self, packed: bytes) -> np.ndarray:
         bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=self.mask.size)

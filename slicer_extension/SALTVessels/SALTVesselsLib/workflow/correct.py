@@ -64,7 +64,7 @@ class Correct:
     def can_redo(self) -> bool:
         """Whether something was taken back."""
         key = self._key()
-        return key is not None and key[0].corrections(*key[1:]).can_redo
+        return key is not None and key not in self._pending and key[0].corrections(*key[1:]).can_redo
 
     def click(self, pixel: Voxel, adds: bool) -> None:
         """Follow a click on a vessel that is missing, or on what is none."""
@@ -80,7 +80,7 @@ class Correct:
         self._do("bridge", ((*one[:2], 0), (*other[:2], 0)), one[2])
 
     def undo(self) -> None:
-        """Take back the last correction on the frame in view; first what was not answered yet."""
+        """Take back the last correction on the frame in view, one at a time; first what was not answered yet."""
         key = self._key()
         if key is None:
             return
@@ -93,14 +93,20 @@ class Correct:
                 del self._pending[key]
                 self._context.say("")
                 key[0].answered(*key[1:])
-        elif key[0].corrections(*key[1:]).undo():
+            return
+        corrections = key[0].corrections(*key[1:])
+        asked = corrections.asked
+        if corrections.undo():
             key[0].show(*key[1:])
+            if len(asked) > 1:
+                # They were answered together: those before the last stay.
+                self._ask(key, *asked[:-1])
             self._context.changed()
 
     def redo(self) -> None:
         """Do again what was taken back."""
         key = self._key()
-        if key is not None and key[0].corrections(*key[1:]).redo():
+        if key is not None and self.can_redo and key[0].corrections(*key[1:]).redo():
             key[0].show(*key[1:])
             self._context.changed()
 
@@ -137,8 +143,8 @@ class Correct:
         else:
             self._uploads.send(lambda: self._ask(key, action))
 
-    def _ask(self, key: Key, action: _Action) -> None:
-        self._pending.setdefault(key, []).append(action)
+    def _ask(self, key: Key, *actions: _Action) -> None:
+        self._pending.setdefault(key, []).extend(actions)
         key[0].asked(*key[1:])
         self._send(key)
 
@@ -180,9 +186,10 @@ class Correct:
                 self._context.changed()
                 return
             actions = self._pending.pop(key)
-            case.corrections(label, frame).answered(outline.mask[0] > 0, foreground, background)
+            done = [action for action in actions if firsts.get(action.kind, action) is action]
+            left = [action for action in actions if firsts.get(action.kind, action) is not action]
+            case.corrections(label, frame).answered(outline.mask[0] > 0, foreground, background, done)
             case.show(label, frame)
-            left = [action for action in actions if action.kind in firsts and action is not firsts[action.kind]]
             if left:
                 self._pending[key] = left
                 self._send(key)
