@@ -147,3 +147,19 @@ def test_a_callers_array_is_never_changed() -> None:
     corrections.drawn(mask | one(2, 1))
     corrections.outlined(one(0, 0))
     assert np.array_equal(mask, one(1, 1))
+
+
+def test_what_was_answered_together_and_taken_back_in_parts_is_done_again_in_parts() -> None:
+    corrections, masks = Corrections(one(0, 0)), {"a": one(1, 0), "ab": one(2, 0), "abc": one(3, 0)}
+    corrections.answered(masks["abc"], (), (), "abc")
+    for left in ("ab", "a"):
+        corrections.undo()
+        corrections.answered(masks[left], (), (), left)
+    for done, together in (("b", "ab"), ("c", "abc")):
+        assert corrections.redo()
+        assert np.array_equal(corrections.mask, masks[together])
+        assert corrections.asked == (done,)
+    assert not corrections.can_redo
+    corrections.undo()
+    corrections.answered(masks["a"], (), (), "d")
+    assert not corrections.can_redo, "something else was done since"
