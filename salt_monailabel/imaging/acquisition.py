@@ -10,13 +10,18 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.valuerep import DT
 from skimage.draw import disk, polygon
 
 from .geometry import COARSEST, FINEST
 
 Modality = Literal["fundus", "octa", "xa", "other"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-_BY_TAG: dict[str, Modality] = {"XA": "xa", "RF": "xa", "DX": "xa", "OP": "fundus", "OPT": "octa", "OCT": "octa"}
+_BY_TAG: dict[str, Modality] = {
+    **dict.fromkeys(("XA", "RF", "DX"), "xa"),
+    "OP": "fundus",
+    **dict.fromkeys(("OPT", "OPTENF", "OCT"), "octa"),
+}
 Told = TypeVar("Told")
 
 
@@ -89,14 +94,19 @@ def _times(dataset: Dataset, frames: int) -> tuple[float, ...]:
     if frames < 2:
         return ()
     steps = [float(step) for step in dataset.get("FrameTimeVector") or ()]
+    rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
+    step = float(dataset.get("FrameTime") or (1000 / rate if rate > 0 else 0))
     if len(steps) == frames:
         # The first is zero (PS3.3 C.7.6.5.1.2).
         times = tuple(accumulate([0.0, *steps[1:]]))
-    else:
-        rate = float(dataset.get("CineRate") or dataset.get("RecommendedDisplayFrameRate") or 0)
-        step = float(dataset.get("FrameTime") or (1000 / rate if rate > 0 else 0))
+    elif step or _BY_TAG.get(dataset.Modality) != "xa":
         times = tuple(step * frame for frame in range(frames))
-    return times if 0 < times[-1] < math.inf and times == tuple(sorted(times)) else ()
+    else:
+        # An enhanced object tells the moment of each frame.
+        groups = dataset.PerFrameFunctionalGroupsSequence
+        taken = [DT(group.FrameContentSequence[0].FrameAcquisitionDateTime) for group in groups]
+        times = tuple((moment - taken[0]).total_seconds() * 1000 for moment in taken)
+    return times if len(times) == frames and 0 < times[-1] < math.inf and times == tuple(sorted(times)) else ()
 
 
 def spacing_of(dataset: Dataset) -> tuple[float, float] | None:

@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+import SimpleITK as sitk
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.pixel_data_handlers.rle_handler import rle_encode_frame
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from salt_monailabel.imaging import ImageError, read_study
 
@@ -24,6 +34,24 @@ def test_a_run_keeps_its_depth_whatever_it_is_packed_in(tmp_path: Path, syntax: 
     assert study.shape == pixels.shape
     assert study.pixels.dtype == np.uint16
     assert np.array_equal(np.asarray(study.pixels)[..., 0], pixels)
+
+
+@pytest.mark.parametrize(("compressor", "syntax"), [("JPEG", JPEGLosslessSV1), ("JPEG2000", JPEG2000Lossless)])
+def test_what_itk_packs_without_loss_comes_out_as_it_was(tmp_path: Path, compressor: str, syntax: UID) -> None:
+    path, pixels = tmp_path / "packed.dcm", run(1)
+    writer = sitk.ImageFileWriter()
+    writer.SetFileName(str(path))
+    writer.UseCompressionOn()
+    writer.SetCompressor(compressor)
+    writer.Execute(sitk.GetImageFromArray(pixels))
+    assert dcmread(path).file_meta.TransferSyntaxUID == syntax
+    assert np.array_equal(np.asarray(read_study(path).pixels)[..., 0], pixels)
+
+
+def test_jpeg_ls_loses_nothing() -> None:
+    plain, packed = (get_testdata_file(f"MR_small{kind}.dcm") for kind in ("", "_jpeg_ls_lossless"))
+    assert dcmread(packed).file_meta.TransferSyntaxUID == JPEGLSLossless
+    assert np.array_equal(read_study(packed).pixels, read_study(plain).pixels)
 
 
 def test_colour_comes_out_as_it_went_in(tmp_path: Path) -> None:
@@ -81,9 +109,19 @@ def test_round_and_many_sided_shutters_overlap(tmp_path: Path) -> None:
     assert exposed[11, 15]
 
 
+def taken(*seconds: float) -> list[Dataset]:
+    """Return what an enhanced object tells of frames of some seconds of the same minute."""
+    moments = [item(FrameAcquisitionDateTime=f"202601021530{second:09.6f}") for second in seconds]
+    return [item(FrameContentSequence=[moment]) for moment in moments]
+
+
 @pytest.mark.parametrize(
     ("tags", "times"),
     [
+        ({"PerFrameFunctionalGroupsSequence": taken(7, 7.04, 7.12)}, (0, 40, 120)),
+        ({"PerFrameFunctionalGroupsSequence": taken(7, 7.04, 7.02)}, ()),
+        ({"PerFrameFunctionalGroupsSequence": taken(7, 7.04)}, ()),
+        ({"PerFrameFunctionalGroupsSequence": taken(7, 7.04, 7.12), "Modality": "OPT"}, ()),
         ({"FrameTime": 40}, (0, 40, 80)),
         ({"FrameTimeVector": [0, 30, 50]}, (0, 30, 80)),
         ({"CineRate": 10}, (0, 100, 200)),
@@ -92,7 +130,15 @@ def test_round_and_many_sided_shutters_overlap(tmp_path: Path) -> None:
     ],
 )
 def test_the_times_of_frames(tmp_path: Path, tags: dict[str, Any], times: tuple[float, ...]) -> None:
-    assert read_study(written(tmp_path / "a.dcm", run(), **tags)).acquisition.times == times
+    assert read_study(written(tmp_path / "a.dcm", run(), **tags)).acquisition.times == pytest.approx(times)
+
+
+@pytest.mark.parametrize(
+    ("tag", "modality"),
+    [("XA", "xa"), ("RF", "xa"), ("OP", "fundus"), ("OPT", "octa"), ("OPTENF", "octa"), ("US", None)],
+)
+def test_the_modality_is_what_the_tag_says(tmp_path: Path, tag: str, modality: str | None) -> None:
+    assert read_study(written(tmp_path / "a.dcm", run(1), Modality=tag)).acquisition.modality == modality
 
 
 def test_spacing_modality_and_mask_frames(tmp_path: Path) -> None:
