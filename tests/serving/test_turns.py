@@ -12,11 +12,11 @@ from salt_monailabel.serving.turns import Turns
 
 
 def ask(turns: Turns, work: Callable[[], object]) -> threading.Thread:
-    """Ask for a turn from a thread of its own; return it once it has asked."""
+    """Ask for a turn from a thread of its own; return it once it has asked, be it answered or not."""
     asked = turns._asked
     thread = threading.Thread(target=turns.run, args=(work,))
     thread.start()
-    while turns._asked == asked:
+    while turns._asked == asked and thread.is_alive():
         time.sleep(0.001)
     return thread
 
