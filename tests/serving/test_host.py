@@ -218,7 +218,7 @@ def test_whole_images_leave_learning_half_of_the_time_and_clicks_do_not_wait(
     host.learning = lambda: True
     thread = threading.Thread(target=two)
     thread.start()
-    while not times:
+    while not times and thread.is_alive():
         time.sleep(0.001)
     clicked = time.monotonic()
     # The one that is under way is not interrupted.
