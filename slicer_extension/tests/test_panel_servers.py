@@ -62,8 +62,15 @@ def other(server: SaltServer) -> Iterator[Faulty]:
 
 
 @pytest.fixture
-def outlined(rig: Rig, one: Faulty) -> Rig:
-    """Return a panel with an image of the one server, outlined by hand."""
+def outlined(rig: Rig, one: Faulty, server: SaltServer) -> Rig:
+    """Return a panel with an image of the one server, outlined by hand; nothing is being learned."""
+
+    def learning() -> bool:
+        told = requests.get(f"{server.address}/train/", timeout=60).json()
+        return told.get("status") in ("SUBMITTED", "RUNNING")
+
+    # What the panel says of that would take the place of what is looked for here.
+    rig.until(lambda: not learning())
     rig.open(one.address, "gray")
     rig.case.outlined("vessel", 0, np.eye(*SHAPES["gray"][1:], dtype=bool))
     rig.ui.addTool.click()
