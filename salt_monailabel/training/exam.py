@@ -21,8 +21,9 @@ from .samples import LabelledFrame
 # Windows of an image.
 WINDOWS = 3
 # Dice by which most images may be worse than before, and than ever if they are worse again; and by which those that
-# have judged before may in the mean be worse than ever, whatever the others say.
-TOLERANCE, SLIDE, HARM = 0.005, 0.01, 0.1
+# have judged before may in the mean be worse than ever, whatever the others say: so much more if they are still better
+# than when they were first asked about. A version that has learned from one image alone is too good at it to stay so.
+TOLERANCE, SLIDE, HARM, GROSS_HARM = 0.005, 0.01, 0.1, 0.3
 # Dice by which most images must be better with the whole of an update than with half of it, for the whole to be taken.
 CLEARLY = 0.005
 
@@ -120,7 +121,9 @@ def answers(predictor: Predictor, asked: Sequence[Question]) -> Iterator[tuple[n
                 yield (predictor.segment(embedded, label) > predictor.threshold) & question.counts, truth
 
 
-def why_not(before: HeldBackScore, after: HeldBackScore, best: Sequence[float], tried: int) -> str:
+def why_not(
+    before: HeldBackScore, after: HeldBackScore, best: Sequence[float], first: Sequence[float], tried: int
+) -> str:
     """Return why a version should not be put in use; nothing if it should.
 
     Most images decide, and not their mean: one that is unlike the others would refuse whatever is learned from them.
@@ -131,6 +134,8 @@ def why_not(before: HeldBackScore, after: HeldBackScore, best: Sequence[float], 
         Of the version in use and of the new one.
     best : sequence of float
         The best Dice a version has had, for each image.
+    first : sequence of float
+        The Dice of the version in use when each was first asked about.
     tried : int
         How many images, the first ones, have not been labelled anew since the version in use was learned. A wrong label
         speaks for what is learned from its like, but not for as much harm as that does to the others.
@@ -140,7 +145,8 @@ def why_not(before: HeldBackScore, after: HeldBackScore, best: Sequence[float], 
     changes, since_best = np.subtract(after.images, before.images), np.subtract(after.images, best)
     if np.median(changes) < -TOLERANCE:
         return "it is worse on most of what was held back"
-    if tried and since_best[:tried].mean() < -HARM:
+    gained = tried and np.subtract(after.images, first)[:tried].mean() > 0
+    if tried and since_best[:tried].mean() < -(GROSS_HARM if gained else HARM):
         return "it is far worse on what was held back before"
     if np.median(changes) < 0 and np.median(since_best) < -SLIDE:
         return "with the updates before it, it is worse on most of what was held back"

@@ -160,7 +160,8 @@ class VersionStore:
         """
         origin = read_card(source).get("version", source.name)
         # Of the labels here it has learned from none, whatever others noted.
-        foreign = {"taken_in_from": origin, "learned_until": 0, "learned_in_part": {}, "learned_whole": [], "best": {}}
+        foreign = {"taken_in_from": origin, "learned_until": 0, "learned_in_part": {}, "learned_whole": []}
+        foreign |= {"best": {}, "first": {}}
         return self._write(lambda path, own: copy(source, path, {**own, **foreign}), None)
 
     def _history(self) -> list[str]:

@@ -15,6 +15,7 @@ from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame
 from salt_monailabel.training.exam import (
     CLEARLY,
+    GROSS_HARM,
     HARM,
     SLIDE,
     TOLERANCE,
@@ -108,11 +109,17 @@ def scored(images: Sequence[float]) -> HeldBackScore:
 BEFORE = (0.70, 0.75, 0.80, 0.85, 0.90)
 
 
-def judged(changes: Sequence[float], best: Sequence[float] | None = None, tried: int | None = None) -> str:
-    """Return what is said of a version that changes the Dice of the first images by this."""
+def judged(
+    changes: Sequence[float],
+    best: Sequence[float] | None = None,
+    tried: int | None = None,
+    first: Sequence[float] | None = None,
+) -> str:
+    """Return what is said of a version that changes the Dice of the first images by this; none gains by default."""
     before = BEFORE[: len(changes)]
     after = scored(np.add(before, changes).tolist())
-    return why_not(scored(before), after, best or before, len(changes) if tried is None else tried)
+    best = best or before
+    return why_not(scored(before), after, best, first or best, len(changes) if tried is None else tried)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +153,16 @@ def test_new_labels_cannot_outvote_great_harm_to_those_before() -> None:
     assert judged([-0.9, 0.3, 0.3], tried=0) == ""
 
 
+def test_what_was_learned_from_one_image_alone_may_be_lost_in_part() -> None:
+    first = (0.5, 0.75, 0.8)
+    assert BEFORE[0] - 1.5 * HARM > first[0]
+    assert judged([-1.5 * HARM, 0.02, 0.02], tried=1, first=first) == ""
+    assert "far worse" in judged([-2.1 * HARM, 0.3, 0.3], tried=1, first=first), (
+        "it is worse than before it was learned"
+    )
+    assert "far worse" in judged([-1.1 * GROSS_HARM, 0.3, 0.3], tried=1, first=(0.1, 0.75, 0.8))
+
+
 def test_a_minority_is_not_ruined_little_by_little() -> None:
     best = [dice + 0.24 for dice in BEFORE[:2]] + [*BEFORE[2:]]
     assert "far worse" in judged([-0.05, -0.05, 0, 0, 0], best)
@@ -172,4 +189,4 @@ def test_the_whole_of_an_update_is_better_if_most_images_say_so() -> None:
 
 def test_what_nothing_can_judge_is_not_put_in_use() -> None:
     nothing = HeldBackScore(0, 0, (), 0)
-    assert "no vessel held back" in why_not(nothing, nothing, (), 0)
+    assert "no vessel held back" in why_not(nothing, nothing, (), (), 0)

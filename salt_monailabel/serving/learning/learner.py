@@ -121,9 +121,9 @@ class Learner:
         self._ready = None
         start = values(adapter)
         judging = [f"{name} {label}" for name, label in material.judging_sha256.items()]
-        best = [known.get("best", {}).get(key, 0.0) for key in judging]
-        result = self._train(adapter, start, wish, material, best, started, on_step)
-        scores = [result["held_back"][when]["images"] for when in ("before", "after")]
+        result = self._train(adapter, start, wish, material, partial(_judged, judging, known), started, on_step)
+        before, after = (result["held_back"][when]["images"] for when in ("before", "after"))
+        best, first = _judged(judging, known, before)
         card = {
             **card_of(self.host.options.base, adapter.model),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -133,7 +133,8 @@ class Learner:
             "learned_until": max([times[name] for name in material.labels_sha256] + [past.until]),
             "learned_in_part": material.in_part,
             "learned_whole": sorted(past.whole | (material.labels_sha256.keys() - material.in_part.keys())),
-            "best": dict(zip(judging, map(max, best, *scores), strict=True)),
+            "best": dict(zip(judging, map(max, best, after), strict=True)),
+            "first": dict(zip(judging, first, strict=True)),
             "training": result,
         }
         version = self.host.store.add(adapter, card, current)
@@ -154,7 +155,7 @@ class Learner:
         start: Sequence[Tensor],
         wish: Wish,
         material: Material,
-        best: Sequence[float],
+        judged: Callable[[Sequence[float]], tuple[list[float], list[float]]],
         started: float,
         on_step: Callable[[Progress], None],
     ) -> dict[str, Any]:
@@ -177,7 +178,7 @@ class Learner:
             self._settle(adapter, start, material.exam) if update else (self._judge(adapter, material.exam), 1.0)
         )
         final = history[-max(1, len(history) // 10) :]
-        reason = why_not(before, after, best, material.tried)
+        reason = why_not(before, after, *judged(before.images), material.tried)
         return {
             "mode": wish.mode,
             "images": material.images,
@@ -239,6 +240,12 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
         with suppress(FileNotFoundError):
             times[name] = min(Path(pair["label"]).stat().st_mtime_ns, now)
     return times
+
+
+def _judged(judging: Sequence[str], known: Mapping[str, Any], now: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the best and the first Dice of the labels that judge, as a card knows them and as it is now."""
+    best = [max(known.get("best", {}).get(key, score), score) for key, score in zip(judging, now, strict=True)]
+    return best, [known.get("first", {}).get(key, score) for key, score in zip(judging, now, strict=True)]
 
 
 def _never(name: str, label: str, frame: LabelledFrame) -> str:
