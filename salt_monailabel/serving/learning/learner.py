@@ -120,10 +120,9 @@ class Learner:
         # What is learned in part is no version: the next one must not start from it.
         self._ready = None
         start = values(adapter)
-        judging = [f"{name} {label}" for name, label in material.judging_sha256.items()]
-        result = self._train(adapter, start, wish, material, partial(_judged, judging, known), started, on_step)
+        result = self._train(adapter, start, wish, material, known, started, on_step)
         before, after = (result["held_back"][when]["images"] for when in ("before", "after"))
-        best, first = _judged(judging, known, before)
+        judging, (best, first) = _keys(material), _past_scores(material, known, before)
         card = {
             **card_of(self.host.options.base, adapter.model),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -155,7 +154,7 @@ class Learner:
         start: Sequence[Tensor],
         wish: Wish,
         material: Material,
-        judged: Callable[[Sequence[float]], tuple[list[float], list[float]]],
+        known: Mapping[str, Any],
         started: float,
         on_step: Callable[[Progress], None],
     ) -> dict[str, Any]:
@@ -178,7 +177,7 @@ class Learner:
             self._settle(adapter, start, material.exam) if update else (self._judge(adapter, material.exam), 1.0)
         )
         final = history[-max(1, len(history) // 10) :]
-        reason = why_not(before, after, *judged(before.images), material.tried)
+        reason = why_not(before, after, *_past_scores(material, known, before.images), material.tried)
         return {
             "mode": wish.mode,
             "images": material.images,
@@ -242,10 +241,16 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return times
 
 
-def _judged(judging: Sequence[str], known: Mapping[str, Any], now: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Return the best and the first Dice of the labels that judge, as a card knows them and as it is now."""
-    best = [max(known.get("best", {}).get(key, score), score) for key, score in zip(judging, now, strict=True)]
-    return best, [known.get("first", {}).get(key, score) for key, score in zip(judging, now, strict=True)]
+def _keys(material: Material) -> list[str]:
+    """Return what a card calls the labels that judge: one that is corrected is another."""
+    return [f"{name} {label}" for name, label in material.judging_sha256.items()]
+
+
+def _past_scores(material: Material, known: Mapping[str, Any], now: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the best and the first Dice of the labels that judge: of the card of the version in use, and of now."""
+    scores = list(zip(_keys(material), now, strict=True))
+    best = [max(known.get("best", {}).get(key, score), score) for key, score in scores]
+    return best, [known.get("first", {}).get(key, score) for key, score in scores]
 
 
 def _never(name: str, label: str, frame: LabelledFrame) -> str:
