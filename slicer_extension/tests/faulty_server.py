@@ -90,6 +90,8 @@ class Faulty:
     def read_slowly(self, piece: int, pause: float) -> None:
         """Read so many bytes of a request at once, and wait so many seconds before reading on."""
         self._server.piece, self._server.pause = piece, pause
+        # Left to itself the system takes in up to 32 MB, and the client has long been waiting when that is read.
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, piece)
 
     def at(self, path: str, act: Act) -> None:
         """Do this for requests to a path, whatever their query."""
