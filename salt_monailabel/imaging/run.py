@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -44,49 +44,105 @@ class RunView:
     projection: Projection = "none"
     registered: bool = False
 
+    @classmethod
+    def of(cls, wanted: Mapping[str, Any]) -> RunView:
+        """Read what a request says: `frames` or `frame`, `subtract`, `mask_frame`, `projection` and `register`.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be meant.
+        """
+        try:
+            first, last = wanted.get("frames") or (wanted.get("frame", 0), wanted.get("frame", -1))
+            mask = wanted.get("mask_frame")
+            view = cls(
+                int(first), int(last), bool(wanted.get("subtract")), None if mask is None else int(mask),
+                wanted.get("projection") or "none", bool(wanted.get("register")),
+            )  # fmt: skip
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise ImageError("'frame' and 'mask_frame' are numbers from 0, 'frames' is [first, last]") from error
+        if view.projection not in PROJECTIONS:
+            raise ImageError(f"unknown projection '{view.projection}'; one of {', '.join(PROJECTIONS)}")
+        return view
+
+    def told(self) -> dict[str, Any]:
+        """Return what a request would say for the same, in JSON; nothing for the frames as they are."""
+        said = {
+            "frames": [self.first, self.last], "subtract": self.subtracted, "mask_frame": self.mask,
+            "projection": self.projection, "register": self.registered,
+        }  # fmt: skip
+        return {} if self.plain else said
+
+    @property
+    def plain(self) -> bool:
+        """Whether frames are looked at one by one, as they are."""
+        return not self.subtracted and self.projection == "none"
+
+    @property
+    def of_all(self) -> RunView:
+        """The same look at all frames, unless the frames that are chosen decide what is seen."""
+        first, last = (self.first, self.last) if self.projection == "minimum" else (0, -1)
+        projection: Projection = "minimum" if self.projection == "minimum" else "none"
+        return replace(self, first=first, last=last, projection=projection)
+
+    def seen(self, study: Study) -> Study:
+        """Return a run as it is looked at: each of its frames subtracted, or the projection that stands for it.
+
+        Where the peak is looked at, each frame is still itself: any may turn out to be the one.
+
+        Raises
+        ------
+        ImageError
+            If the study is in colour or no run, and to be subtracted or projected, or has no such frames.
+        """
+        if self.plain:
+            return study
+        if study.shape[0] < 2 or study.pixels.shape[-1] > 1:
+            raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
+        frames = self._subtracted(study) if self.subtracted else _Seen(lambda i: study.frame(i)[..., 0], study)
+        if self.projection == "minimum":
+            darkest = minimum_intensity(np.stack([frames[index][..., 0] for index in self._chosen(study)]))
+            frames = _Seen(lambda index: darkest, study)
+        return Study(frames, study.geometry, study.name, replace(study.acquisition, mask=None))
+
     def count(self, study: Study) -> int:
         """Return how many images there are to be segmented; raises as `images` does if there are no such frames."""
         chosen = self._chosen(study)
         return len(chosen) if self.projection == "none" else 1
 
-    def images(self, study: Study) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+    def images(self, seen: Study) -> Iterator[tuple[Sequence[int], np.ndarray]]:
         """Yield images (rows, columns, channels) to be segmented, each with the frames that its mask is for.
+
+        Parameters
+        ----------
+        seen : Study
+            The run as it is looked at.
 
         Raises
         ------
         ImageError
-            If the study has no such frames, or is in colour and to be subtracted or projected.
+            If it has no such frames.
         """
-        chosen = self._chosen(study)
-        if not self.subtracted and self.projection == "none":
-            yield from (([index], study.frame(index)) for index in chosen)
-            return
-        if study.shape[0] < 2 or study.pixels.shape[-1] > 1:
-            raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
-        seen = self._seen(study)
+        chosen = self._chosen(seen)
         if self.projection == "none":
-            yield from (([index], seen(index)[..., None]) for index in chosen)
-            return
-        frames = np.stack([seen(index) for index in chosen])
-        if self.projection == "minimum":
-            yield chosen, minimum_intensity(frames)[..., None]
+            yield from (([index], seen.frame(index)) for index in chosen)
+        elif self.projection == "minimum":
+            yield chosen, seen.frame(chosen[0])
         else:
-            peak = peak_opacification(frames)
-            yield [chosen[peak]], frames[peak, ..., None]
+            peak = chosen[peak_opacification(np.stack([seen.pixels[index][..., 0] for index in chosen]))]
+            yield [peak], seen.frame(peak)
 
-    def _seen(self, study: Study) -> Callable[[int], np.ndarray]:
-        """Return what a frame looks like, (rows, columns), before any projection."""
+    def _subtracted(self, study: Study) -> _Seen:
         # As stored: a window for the eye would bend what is to be subtracted.
         frames = np.asarray(study.pixels)[..., 0]
-        if not self.subtracted:
-            return frames.__getitem__
         mask = self._mask(study, frames)
 
-        def seen(index: int) -> np.ndarray:
+        def look(index: int) -> np.ndarray:
             before = registered(mask, frames[index]) if self.registered else mask
-            return subtract(frames[index : index + 1], before, study.acquisition.logarithmic)[0]
+            return subtract(frames[index][None], before, study.acquisition.logarithmic)[0]
 
-        return seen
+        return _Seen(look, study)
 
     def _chosen(self, study: Study) -> range:
         count = study.shape[0]
@@ -102,3 +158,30 @@ class RunView:
         if tagged is None:
             return averaged(frames, [mask_frame(frames)])
         return shifted(averaged(frames, tagged.frames), *tagged.shift)
+
+
+class _Seen:
+    """The frames of a gray run, made when they are looked at.
+
+    Parameters
+    ----------
+    look : callable
+        Returns a frame (rows, columns) by its index.
+    study : Study
+        What they are made from, and keep in memory.
+    """
+
+    def __init__(self, look: Callable[[int], np.ndarray], study: Study) -> None:
+        self._look = look
+        self.shape = (*study.shape, 1)
+        self.dtype = np.dtype(np.float32)
+        self.nbytes = int(np.prod(self.shape)) * study.pixels.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._look(range(len(self))[index])[..., None].astype(self.dtype, copy=False)
+
+    def __array__(self, dtype: np.dtype | None = None) -> np.ndarray:
+        return np.stack([self[index] for index in range(len(self))]).astype(dtype or self.dtype, copy=False)

@@ -7,16 +7,39 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from typing import Protocol
 
 import numpy as np
 from cachetools import LRUCache, cachedmethod
 
 from .acquisition import Acquisition
-from .dicom import DicomFrames, Presentation
+from .dicom import Presentation
 from .geometry import Geometry
 
 # Frames that are kept as they are shown: click follows click on the same one.
 KEPT = 4
+
+
+class Frames(Protocol):
+    """What frames can be taken from one by one: an array, a file, or what is made of other frames."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Frames, rows, columns and channels."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the pixels."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that is taken."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> np.ndarray: ...
+
+    def __array__(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -25,7 +48,7 @@ class Study:
 
     Attributes
     ----------
-    pixels : ndarray or DicomFrames, (frames, rows, columns, channels)
+    pixels : ndarray or other Frames, (frames, rows, columns, channels)
         One or three channels, in the units of the file.
     geometry : Geometry
     name : str
@@ -36,7 +59,7 @@ class Study:
         How a DICOM file says its values are to be shown.
     """
 
-    pixels: np.ndarray | DicomFrames
+    pixels: Frames
     geometry: Geometry
     name: str
     acquisition: Acquisition = field(default_factory=Acquisition)

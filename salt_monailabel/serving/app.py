@@ -18,6 +18,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.inference.uncertainty import Uncertainty, assess
 from salt_monailabel.versions import BASE, VersionStore
 
@@ -128,7 +129,7 @@ class SaltApp(MONAILabelApp):
         self.audit.record(f"infer {request['model']}", image=image if ours else None, version=version)
         if ours and request["model"] == "salt":
             try:
-                store.keep_proposal(image, answer["file"], version)
+                store.keep_proposal(image, answer["file"], version, RunView.of(request))
             except (ImageError, HTTPException, OSError) as error:
                 # The answer is worth more than knowing later what was changed in it.
                 logger.warning("what was proposed for %s could not be kept: %s", image, error)

@@ -16,6 +16,7 @@ from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from salt_monailabel.imaging import EXTENSIONS, ImageError, Study, read_mask, read_study, write_mask
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.training import check_label
 from salt_monailabel.whole_files import written_whole
 
@@ -88,7 +89,8 @@ class VesselDatastore(NestedDatastore):
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Store a label if it fits its image; the values of its segments become those of our labels.
 
-        The info of a final label says how much of the proposal had to be changed.
+        The info of a final label says how much of the proposal had to be changed, and how a run was looked at: as
+        `view` in `label_info` says, else as for the proposal.
         """
         tag = label_tag.value if isinstance(label_tag, Enum) else label_tag
         with discarded_on_error(label_filename), explained():
@@ -99,14 +101,15 @@ class VesselDatastore(NestedDatastore):
             info = _noted(label_info)
             if tag == FINAL:
                 check_label(labels, image_id, len(self.label_names))
-                info |= self._effort(image_id, labels, study)
+                info |= self._view(image_id, info) | self._effort(image_id, labels, study)
             self._store_label(image_id, labels, study, tag, info)
             return image_id
 
-    def keep_proposal(self, image_id: str, mask: str, version: str) -> None:
-        """Keep the mask that was served for an image, to tell later what was corrected."""
+    def keep_proposal(self, image_id: str, mask: str, version: str, view: RunView | None = None) -> None:
+        """Keep the mask that was served for an image, looked at so, to tell later what was corrected."""
         study = self._study(image_id)
-        self._store_label(image_id, read_mask(mask, study), study, PROPOSAL, {"version": version})
+        info = {"version": version, "view": (view or RunView()).told()}
+        self._store_label(image_id, read_mask(mask, study), study, PROPOSAL, info)
 
     def proposal(self, image_id: str) -> str | None:
         """Return the file of the mask last served for an image, if there is one."""
@@ -117,7 +120,8 @@ class VesselDatastore(NestedDatastore):
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
         """Return the files of images with a final label, and of what was proposed for them, if anything was.
 
-        `id` tells them apart: in folders many files have one name.
+        `id` tells them apart: in folders many files have one name. Of a run that was not looked at as it is, `view`
+        says how.
         """
         listed = []
         for image_id in self.get_labeled_images():
@@ -128,7 +132,7 @@ class VesselDatastore(NestedDatastore):
                     files["proposal"] = proposal
                 if not full_path:
                     files = {what: os.path.relpath(path, self._place("")) for what, path in files.items()}
-                listed.append({"id": image_id, **files})
+                listed.append({"id": image_id, **files, **self._looked_at(image_id)})
         return listed
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
@@ -172,6 +176,19 @@ class VesselDatastore(NestedDatastore):
             self._update_datastore_file()
             if before and before.ext != ".nrrd":
                 (folder / f"{image_id}{before.ext}").unlink(missing_ok=True)
+
+    def _looked_at(self, image_id: str) -> dict[str, Any]:
+        with self._guard:
+            label = self._datastore.label(image_id, FINAL)
+        return {"view": label.info["view"]} if label and label.info.get("view") else {}
+
+    def _view(self, image_id: str, sent: dict[str, Any]) -> dict[str, Any]:
+        """Return how a run was looked at when its label was drawn, as far as is known."""
+        with self._guard:
+            proposal = self._datastore.label(image_id, PROPOSAL)
+        view = sent.get("view") or (proposal.info.get("view") if proposal else None) or {}
+        told = RunView.of(view).told()
+        return {"view": told} if told else {}
 
     def _effort(self, image_id: str, labels: np.ndarray, study: Study) -> dict[str, Any]:
         """Return how many pixels of the proposal were changed, if one was served and is of this size."""

@@ -9,6 +9,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from salt_monailabel.imaging import Study, read_study
+from salt_monailabel.imaging.run import RunView
 
 STUDIES_BYTES = 1 << 28
 
@@ -25,19 +26,34 @@ class Studies:
 
     def __init__(self, most: int = STUDIES_BYTES) -> None:
         self._lock = threading.Lock()
-        self._kept: LRUCache[tuple[str, int, int, int], Study] = LRUCache(most, lambda study: min(study.nbytes, most))
+        self._kept: LRUCache[tuple[str, int, int, int, RunView], Study] = LRUCache(
+            most, lambda study: min(study.nbytes, most)
+        )
 
-    def read(self, path: str) -> Study:
-        """Return the study at a path, its pixels not to be written to; raises as `read_study` does."""
+    def read(self, path: str, view: RunView | None = None) -> Study:
+        """Return the study at a path, its pixels not to be written to.
+
+        Parameters
+        ----------
+        path : str
+        view : RunView, optional
+            How a run is looked at; its frames as they are by default.
+
+        Raises
+        ------
+        ImageError
+            As `read_study` and `RunView.seen` do.
+        """
+        look = view.of_all if view is not None else RunView()
         try:
             status = os.stat(path)
         except OSError:
-            return read_study(path)
-        key = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+            return look.seen(read_study(path))
+        key = (path, status.st_mtime_ns, status.st_size, status.st_ino, look)
         with self._lock:
             if (kept := self._kept.get(key)) is not None:
                 return kept
-        study = read_study(path)
+        study = read_study(path) if look.plain else look.seen(self.read(path))
         if isinstance(study.pixels, np.ndarray):
             study.pixels.flags.writeable = False
         with self._lock:

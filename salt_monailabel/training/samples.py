@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from salt_monailabel.imaging import ImageError, magnification, read_mask, read_study, to_rgb
+from salt_monailabel.imaging.run import RunView
 
 # How much more than others a pixel counts that was corrected; not measured yet.
 CORRECTED = 2.0
@@ -45,9 +46,16 @@ class LabelledFrame:
 
 
 def read_labelled(
-    image: str, label: str, known: int, proposal: str | None = None, rng: np.random.Generator | None = None
+    image: str,
+    label: str,
+    known: int,
+    proposal: str | None = None,
+    rng: np.random.Generator | None = None,
+    view: RunView | None = None,
 ) -> list[LabelledFrame]:
     """Read labelled frames of an image, `FRAMES` at most; what has no label yet is left out, and so is the shutter.
+
+    Of a projection of all frames into one there is one label; if theirs differ, the one that was corrected most.
 
     Parameters
     ----------
@@ -58,13 +66,16 @@ def read_labelled(
         The mask the label was made from by correcting it; what was corrected counts for more.
     rng : Generator, optional
         Draws the frames, where there are too many; they are spread evenly by default.
+    view : RunView, optional
+        How a run was looked at when it was labelled; as it is by default.
 
     Raises
     ------
     ImageError
         If a file cannot be used, the sizes differ, or the label holds no vessel or an unknown one.
     """
-    study = read_study(image)
+    view = view or RunView()
+    study = view.seen(read_study(image))
     labels = check_label(read_mask(label, study), study.name, known)
     proposed = None if proposal is None else read_mask(proposal, study)
     exposed = study.acquisition.exposed
@@ -77,10 +88,15 @@ def read_labelled(
             return counts
         return np.where(exposed, 1 if counts is None else counts, 0).astype(np.float32)
 
-    return [
-        LabelledFrame(to_rgb(study.frame(i)), labels[i], study.name, weight(i))
-        for i in _some(np.flatnonzero(labels.any(axis=(1, 2))), rng)
-    ]
+    drawn = np.flatnonzero(labels.any(axis=(1, 2)))
+    if view.projection == "minimum":
+        drawn = drawn[[_changed(labels[drawn], None if proposed is None else proposed[drawn]).argmax()]]
+    return [LabelledFrame(to_rgb(study.frame(i)), labels[i], study.name, weight(i)) for i in _some(drawn, rng)]
+
+
+def _changed(labels: np.ndarray, proposed: np.ndarray | None) -> np.ndarray:
+    """Return how many pixels of each frame were corrected."""
+    return (labels != (labels[:1] if proposed is None else proposed)).sum(axis=(1, 2))
 
 
 def _some(frames: np.ndarray, rng: np.random.Generator | None) -> list[int]:

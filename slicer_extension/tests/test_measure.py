@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from SALTVesselsLib.scene import runs, volumes
 from SALTVesselsLib.workflow.case import Case
 from SALTVesselsLib.workflow.context import Context
 from SALTVesselsLib.workflow.measure import Measure
-from scenes import go_to, picture
+from scenes import go_to, picture, read_scene
 
 pytest_plugins = ("scenes",)
 
@@ -105,6 +106,21 @@ def test_a_reply_for_another_image_goes_into_the_table_alone(bench: Bench) -> No
     assert bench.measure.curve is None
     assert bench.context.message == "bert is in view."
     assert [(row["image"], row["stenosis"]) for row in bench.measure.rows] == [("anna", 70.0)]
+
+
+def test_the_table_is_saved_with_the_scene(bench: Bench, tmp_path: Path) -> None:
+    bench.open(image("anna"))
+    bench.measure.density()
+    bench.answer()
+    bench.measure.between((1, 1, 0), (1, 5, 0))
+    bench.answer(NARROW)
+    before = bench.measure.rows
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    read_scene(tmp_path / "scene.mrb", tmp_path)
+    assert Bench().measure.rows == before
+    assert len(before) == 2
+    slicer.mrmlScene.Clear(0)
+    assert Bench().measure.rows == []
 
 
 def test_an_outline_that_is_on_its_way_is_measured_when_it_is_there(bench: Bench) -> None:

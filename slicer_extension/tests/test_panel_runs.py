@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import slicer
 from drawn_runs import draw_run
 from panels import Rig, iou, reopened
 from salt_server import SALT, SaltServer, salt_server
+from SALTVesselsLib.answers import EditRequest, RunView
 from SALTVesselsLib.scene import volumes
+from SALTVesselsLib.transport import Ticket
 from SALTVesselsLib.workflow import segment
 from scenes import go_to
 
@@ -117,6 +121,35 @@ def test_the_darkest_over_time_for_one_frame_leaves_the_others(opened: Rig) -> N
     go_to(opened.case.volume, 4)
     opened.until(lambda: not opened.panel.segment.running)
     assert list(np.flatnonzero(opened.mask("artery").any(axis=(1, 2)))) == [9]
+
+
+def test_the_server_is_told_how_the_run_is_looked_at(
+    opened: Rig, angiography: SaltServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits: list[EditRequest] = []
+    client = opened.panel.context.client
+    correct = client.correct
+
+    def noted(image: str, edit: EditRequest, *heard: Any, **options: Any) -> Ticket:
+        edits.append(edit)
+        return correct(image, edit, *heard, **options)
+
+    monkeypatch.setattr(client, "correct", noted)
+    go_to(opened.case.volume, 9)
+    opened.ui.subtractBox.click()
+    opened.ui.addTool.click()
+    opened.press(30, 40)
+    opened.idle()
+    assert [edit.view for edit in edits] == [RunView(subtract=True)]
+    opened.ui.submitButton.click()
+    opened.until(lambda: "was submitted" in opened.says)
+    label = {"label": "plane_a", "tag": "final"}
+    try:
+        info = requests.get(f"{angiography.address}/datastore/label/info", label, timeout=10).json()
+        assert info["view"]["subtract"]
+    finally:
+        gone = {"id": "plane_a", "tag": "final"}
+        requests.delete(f"{angiography.address}/datastore/label", params=gone, timeout=10).raise_for_status()
 
 
 def test_a_long_run_can_be_stopped(opened: Rig) -> None:

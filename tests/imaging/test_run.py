@@ -35,8 +35,9 @@ def cine(tmp_path: Path, vessel: np.ndarray) -> Path:
     return written(tmp_path / "cine.dcm", frames.astype(np.uint16), FrameTime=33)
 
 
-def images(study: Study, **view: Any) -> list[tuple[list[int], np.ndarray]]:
-    return [(list(frames), image) for frames, image in RunView(**view).images(study)]
+def images(study: Study, **wanted: Any) -> list[tuple[list[int], np.ndarray]]:
+    view = RunView(**wanted)
+    return [(list(frames), image) for frames, image in view.images(view.seen(study))]
 
 
 def test_frame_by_frame_each_is_as_it_is_shown(cine: Path) -> None:

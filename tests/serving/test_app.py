@@ -14,6 +14,8 @@ import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom_seg import MultiClassReader
 
+from salt_monailabel.imaging.run import RunView
+
 from ..dicom import written
 from .viewer import Answer, Upload, Viewer, contents, drawing, geometry, nrrd, one_slice, png, read, serving
 
@@ -156,6 +158,36 @@ def test_a_run_is_segmented_subtracted_and_projected(viewer: Viewer, cine: Uploa
     assert (projected[0] > 0)[VESSELS].mean() > 0.5
     peak = viewer.segment("salt", cine, projection="peak").labels
     assert sum(frame.any() for frame in peak) == 1
+
+
+def test_what_is_corrected_is_looked_at_as_it_was_outlined(viewer: Viewer, cine: Upload) -> None:
+    # The frame before the vessels shows them if one with them is subtracted.
+    asked = {"subtract": True, "mask_frame": 3}
+    drawn = np.broadcast_to(VESSELS, (4, ROWS, COLUMNS)).astype(np.uint8)
+    whole = {"roi": [0, COLUMNS, 0, ROWS, 1, 1]}
+    kept = viewer.segment("salt_edit", cine, nrrd(drawn), label_name="vessel", **asked, **whole).labels
+    other = viewer.segment("salt_edit", cine, nrrd(drawn), label_name="vessel", **whole).labels
+    assert not np.array_equal(kept[1], other[1])
+    alone = one_slice(drawn[1])
+    single = {"roi": [0, COLUMNS, 0, ROWS, 0, 0], "only_frame": 1}
+    frame = viewer.segment("salt_edit", cine, alone, label_name="vessel", **asked, **single).labels
+    assert np.array_equal(frame, kept[1])
+
+
+@pytest.mark.parametrize("said", [None, {"subtract": True, "mask_frame": 1}, {"projection": "none"}])
+def test_a_label_remembers_how_the_run_was_looked_at(
+    viewer: Viewer, cine: Upload, said: dict[str, object] | None
+) -> None:
+    viewer.put_image("run", cine)
+    mask = viewer.segment("salt", "run", projection="minimum").labels
+    params = {} if said is None else {"view": said}
+    assert viewer.put_label("run", nrrd(mask), **params).status_code == 200
+    info = viewer.send("GET", "/datastore/label/info", params={"label": "run", "tag": "final"}).json()
+    seen = RunView.of(info.get("view", {}))
+    assert seen == RunView.of(said or {"projection": "minimum"})
+    refused = viewer.put_label("run", nrrd(mask), view={"projection": "maximum"})
+    assert refused.status_code == 400
+    assert "minimum" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

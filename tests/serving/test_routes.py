@@ -129,10 +129,10 @@ def test_everything_is_answered_while_the_model_works(viewer: Viewer, monkeypatc
     computing, done = threading.Event(), threading.Event()
     read = Studies.read
 
-    def slow(self: Studies, path: str) -> Any:
+    def slow(self: Studies, *asked: Any) -> Any:
         computing.set()
         done.wait(60)
-        return read(self, path)
+        return read(self, *asked)
 
     monkeypatch.setattr(Studies, "read", slow)
     replies: list[Any] = []

@@ -133,9 +133,14 @@ class Viewer:
         return self.send("PUT", "/datastore/image", params={"image": image_id}, files={"file": image})
 
     def put_label(
-        self, image_id: str, label: Upload, info: object = ({"name": "vessel", "idx": 1},), tag: str = "final"
+        self,
+        image_id: str,
+        label: Upload,
+        info: object = ({"name": "vessel", "idx": 1},),
+        tag: str = "final",
+        **params: object,
     ) -> Any:
-        query, data = {"image": image_id, "tag": tag}, {"params": json.dumps({"label_info": info})}
+        query, data = {"image": image_id, "tag": tag}, {"params": json.dumps({"label_info": info, **params})}
         return self.send("PUT", "/datastore/label", params=query, data=data, files={"label": label})
 
     def next_sample(self, strategy: str = "first") -> Any:

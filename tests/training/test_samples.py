@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 
 from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.training import Augmentation, LabelledFrame, read_labelled
 from salt_monailabel.training.metrics import dice
 from salt_monailabel.training.samples import CORRECTED, FRAMES, CropSampler, emphasis
@@ -195,6 +196,44 @@ def test_of_a_long_run_some_frames_are_read_others_each_time(tmp_path: Path) -> 
     assert len({*first}) == FRAMES
     assert first != other
     assert len(read_labelled(image, label, 1)) == FRAMES
+
+
+@pytest.fixture
+def cine(tmp_path: Path) -> tuple[str, np.ndarray]:
+    """Write a run over uneven ground, and a vessel from its third frame on; return its file and where the vessel is."""
+    vessel = np.zeros((ROWS, COLUMNS), np.uint8)
+    vessel[10:13] = 1
+    ground = np.linspace(3000, 1500, COLUMNS) * np.ones((5, ROWS, 1))
+    ground[2:] *= 1 - 0.4 * vessel
+    return str(written(tmp_path / "cine.dcm", ground.astype(np.uint16))), vessel
+
+
+def test_a_label_drawn_on_subtracted_frames_teaches_what_these_look_like(
+    cine: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    image, vessel = cine
+    labels = np.zeros((5, ROWS, COLUMNS), np.uint8)
+    labels[3] = vessel
+    label = stored(tmp_path / "label.nrrd", labels)
+    (raw,) = read_labelled(image, label, 1)
+    (subtracted,) = read_labelled(image, label, 1, view=RunView(subtracted=True, mask=0))
+    assert np.ptp(raw.rgb[vessel == 0]) > 0.5
+    assert np.ptp(subtracted.rgb[vessel == 0]) < 0.02
+    assert subtracted.rgb[vessel > 0].max() < subtracted.rgb[vessel == 0].min()
+
+
+def test_a_projection_is_learned_once_with_the_mask_that_was_corrected(
+    cine: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    image, vessel = cine
+    proposed = np.broadcast_to(vessel, (5, ROWS, COLUMNS)).copy()
+    labels = proposed.copy()
+    labels[1, 20] = 1
+    paths = stored(tmp_path / "label.nrrd", labels), stored(tmp_path / "proposal.nrrd", proposed)
+    (learned,) = read_labelled(image, paths[0], 1, paths[1], view=RunView(projection="minimum"))
+    assert np.array_equal(learned.labels, labels[1])
+    assert learned.rgb[vessel > 0].mean() < learned.rgb[vessel == 0].mean()
+    assert len(read_labelled(image, paths[1], 1, view=RunView(projection="minimum"))) == 1
 
 
 def test_what_lies_under_the_shutter_does_not_count(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from fastapi import HTTPException
 
 from salt_monailabel.imaging import ImageError, Study, read_mask
 from salt_monailabel.imaging.result import SEGMENTATION
-from salt_monailabel.imaging.run import PROJECTIONS, RunView
 
 from ..uploads import is_upload
 
@@ -67,22 +66,6 @@ def uploaded_mask(request: Request, study: Study) -> np.ndarray | None:
 def marked(mask: np.ndarray, label: str, labels: Sequence[str]) -> np.ndarray:
     """Return where a mask marks a label; one of one label, as the panel sends it, is that whatever its value."""
     return mask == labels.index(label) + 1 if mask.max() > 1 else mask > 0
-
-
-def run_view(request: Request) -> RunView:
-    """Return what of a run is asked for."""
-    try:
-        first, last = request.get("frames") or (request.get("frame", 0), request.get("frame", -1))
-        mask = request.get("mask_frame")
-        view = RunView(
-            int(first), int(last), bool(request.get("subtract")), None if mask is None else int(mask),
-            request.get("projection") or "none", bool(request.get("register")),
-        )  # fmt: skip
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ImageError("'frame' and 'mask_frame' are numbers from 0, 'frames' is [first, last]") from error
-    if view.projection not in PROJECTIONS:
-        raise ImageError(f"unknown projection '{view.projection}'; one of {', '.join(PROJECTIONS)}")
-    return view
 
 
 def carried(request: Request, study: Study, corrected: Iterable[int]) -> tuple[list[int], range]:

@@ -8,20 +8,18 @@ import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferType
 
 from salt_monailabel.imaging import Study
+from salt_monailabel.imaging.run import RunView
 
 from ..host import ModelHost
 from ..jobs import Job
-from .asked import run_view
 from .task import Answer, DrawingTask
 
 
 class SaltSegment(DrawingTask):
     """Segment all labels; the Auto section of the Slicer panel.
 
-    Of a run, the request says what is looked at: `frame`, or `frames` as [first, last]; `subtract`, with `mask_frame`
-    if it is not to be found, and `register` if it is to be moved onto each frame first; `projection` over time. Frames
-    that are not looked at stay empty. How far a request with a `job` is can be asked for, and it can be stopped; see
-    `jobs.py`.
+    Of a run, the request says which frames are looked at, as `frame`, or `frames` as [first, last]; those that are not
+    stay empty. How far a request with a `job` is can be asked for, and it can be stopped; see `jobs.py`.
     """
 
     def __init__(self, host: ModelHost) -> None:
@@ -30,7 +28,7 @@ class SaltSegment(DrawingTask):
     def answer(self, request: dict[str, Any], study: Study, job: Job) -> Answer:
         """Segment by label."""
         predictor, version = self.host.predictor()
-        view = run_view(request)
+        view = RunView.of(request)
         count = view.count(study)
         mask = np.zeros(study.shape, np.uint8)
         for frames, image in job.over(view.images(study), count):

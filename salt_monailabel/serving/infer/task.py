@@ -15,6 +15,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from salt_monailabel.imaging import ImageError, Study
 from salt_monailabel.imaging.result import check_result, write_result
+from salt_monailabel.imaging.run import RunView
 
 from ..errors import explained
 from ..host import ModelHost
@@ -60,13 +61,18 @@ class SaltTask(InferTask):
 
 
 class DrawingTask(SaltTask):
-    """A task that is answered by a mask; with `only_frame`, it is asked about a frame as if that were all there is."""
+    """A task that is answered by a mask.
+
+    Of a run, the request says how it is looked at: `subtract`, with `mask_frame` if it is not to be found, and
+    `register` if it is to be moved onto each frame first; `projection` over time. With `only_frame`, the task is asked
+    about that frame as if it were all there is.
+    """
 
     def reply(self, request: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
         """Draw a mask, write it as the request wants it, and measure it if that is asked for."""
         extension = str(request.get("result_extension") or ".nrrd")
         check_result(extension)
-        study = looked_at(request, self.host.studies.read(path))
+        study = looked_at(request, self.host.studies.read(path, RunView.of(request)))
         with self.host.jobs.running(request.get("job")) as job:
             mask, names, version = self.answer(request, study, job)
         with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:

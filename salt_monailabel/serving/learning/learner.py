@@ -75,7 +75,7 @@ class Learner:
         ----------
         wish : Wish
         pairs : sequence of mapping
-            The `id` of each labelled image and its files: `image`, `label`, and `proposal`, which may be None.
+            The `id` of each labelled image, its files and how it was looked at, as the datastore lists them.
         on_start : callable
             Told how many images are learned from.
         on_step : callable

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.training import LabelledFrame, read_labelled
 from salt_monailabel.training.exam import Exam, Question, questions_of
 from salt_monailabel.training.held_back import JUDGES, block, corner_of_block, without
@@ -72,7 +73,8 @@ def read_material(
     lesson : Lesson
     past : Past
     files : mapping of name to mapping
-        Each image's `image`, `label` and `proposal`, which may be None.
+        Each image's `image`, `label` and `proposal`, which may be None, and `view`, where a run was not looked at as it
+        is.
     labels : int
         Number of labels there are.
     seen : int
@@ -166,8 +168,9 @@ class _Reader:
             self.skipped.append(why)
 
     def _frames(self, pair: Mapping[str, Any], rng: np.random.Generator | None) -> list[LabelledFrame]:
+        view = RunView.of(pair.get("view", {}))
         try:
-            return read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"), rng)
+            return read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"), rng, view)
         except ImageError:
             # A proposal that cannot be read any more is no reason to leave out the label.
-            return read_labelled(pair["image"], pair["label"], self.labels, rng=rng)
+            return read_labelled(pair["image"], pair["label"], self.labels, rng=rng, view=view)

@@ -94,7 +94,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class RunView:
-    """What of a run is segmented: frames `first` to `last` (-1 is the last there is), as they are, subtracted, or one.
+    """How a run is looked at: frames `first` to `last` (-1 is the last there is), as they are, subtracted, or one.
 
     Attributes
     ----------
@@ -109,6 +109,12 @@ class RunView:
     subtract: bool = False
     mask_frame: int | None = None
     projection: Projection = "none"
+
+    def told(self) -> dict[str, Any]:
+        """Return it as a request says it."""
+        mask = {} if self.mask_frame is None else {"mask_frame": self.mask_frame}
+        frames = (self.first, self.last)
+        return {"frames": frames, "subtract": self.subtract, "projection": self.projection, **mask}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +135,8 @@ class EditRequest:
         Of a run, the one that is corrected: mask, clicks and answer are of that alone, and k is 0.
     carry : (first, last), optional
         Frames to carry the masks of the key frames to; those are `key_frames`, or else the corrected ones.
+    view : RunView, optional
+        How the run is looked at.
     """
 
     label: str
@@ -140,6 +148,7 @@ class EditRequest:
     frame: int | None = None
     carry: tuple[int, int] | None = None
     key_frames: tuple[int, ...] = ()
+    view: RunView | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ class OutlinesClient(Caller):
         job : str
             A name of the caller's choice for this request, to ask how far it is, and to stop it.
         """
-        params = {**_MASK, **_view(view), **_job(job)}
+        params = {**_MASK, **_told(view), **_job(job)}
 
         def read(reply: Reply) -> Generator[None, None, Outline]:
             mask, known = yield from _parts(reply, shape)
@@ -139,18 +139,6 @@ def _job(name: str) -> dict[str, str]:
     return {"job": name} if name else {}
 
 
-def _view(view: RunView | None) -> dict[str, Any]:
-    if view is None:
-        return {}
-    wish = {
-        "frames": (view.first, view.last),
-        "subtract": view.subtract,
-        "mask_frame": view.mask_frame,
-        "projection": view.projection,
-    }
-    return _given(wish)
-
-
 def _edit(edit: EditRequest) -> dict[str, Any]:
     wish = {
         "label_name": edit.label,
@@ -163,7 +151,11 @@ def _edit(edit: EditRequest) -> dict[str, Any]:
         "key_frames": edit.key_frames or None,
         "strokes": None if edit.mask is None else True,
     }
-    return _given(wish)
+    return _given(wish) | _told(edit.view)
+
+
+def _told(view: RunView | None) -> dict[str, Any]:
+    return {} if view is None else view.told()
 
 
 def _given(wish: Mapping[str, Any]) -> dict[str, Any]:

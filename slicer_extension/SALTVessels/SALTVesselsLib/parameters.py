@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import slicer
 
@@ -128,6 +130,15 @@ class Parameters:
     def address_of(self, identity: str) -> str:
         """Return where the server of an identity was last; empty if that is not known."""
         return self.node.GetParameter(_address(identity))
+
+    @property
+    def measured(self) -> list[dict[str, Any]]:
+        """Rows of the table of measurements, the oldest first."""
+        return json.loads(self.node.GetParameter("measured") or "[]")
+
+    def note(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows to the table of measurements."""
+        self.node.SetParameter("measured", json.dumps([*self.measured, *rows]))
 
     @property
     def unsent(self) -> list[Unsent]:

@@ -31,9 +31,6 @@ class Measure:
         What was measured last in the image in view.
     curve : Curve or None
         The diameter along a vessel of that image, if one was measured.
-    rows : list of dict
-        All that was measured since the scene was opened, for the table; frames are counted from 1, as everywhere that
-        a user sees them.
     """
 
     def __init__(self, context: Context, server: Server, uploads: Uploads, segment: Segment) -> None:
@@ -42,10 +39,14 @@ class Measure:
         self._uploads = uploads
         self._segment = segment
         self.words = ""
-        self.rows: list[dict[str, Any]] = []
         self.curve: Curve | None = None
         self._shown: Case | None = None
         context.on_change(self._follow)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All that was measured in the scene, for the table; frames are counted from 1, as everywhere that is seen."""
+        return self._context.parameters.measured
 
     def density(self) -> None:
         """Measure all vessels of the frame in view."""
@@ -61,21 +62,21 @@ class Measure:
         path = self._context.around.ask.new_file("Save measurements", "measurements.csv")
         if not path:
             return
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        rows = self.rows
+        columns = list(dict.fromkeys(name for row in rows for name in row))
         try:
             with open(path, "w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, columns, restval="")
                 writer.writeheader()
-                writer.writerows(self.rows)
+                writer.writerows(rows)
         except OSError as error:
             self._context.say(f"{path} could not be written: {error.strerror}. Choose another place.", "problem")
         else:
-            self._context.say(f"{len(self.rows)} rows are in {Path(path).name}.")
+            self._context.say(f"{len(rows)} rows are in {Path(path).name}.")
 
     def forget(self) -> None:
         """Let go of everything in the scene."""
         self.curve, self.words = None, ""
-        self.rows.clear()
 
     def _follow(self) -> None:
         # A figure must never stand under an image that it is not of.
@@ -133,8 +134,8 @@ class Measure:
 
     def _note(self, image: str, answer: Measured, frame: int) -> None:
         stretch = {} if answer.profile is None else {name: getattr(answer.profile, name) for name in _STRETCH}
-        for row in answer.measurements:
-            self.rows.append({"image": image, **row, "frame": frame + 1, **stretch})
+        rows = ({"image": image, **row, "frame": frame + 1, **stretch} for row in answer.measurements)
+        self._context.parameters.note(rows)
 
     def _failed(self, problem: Problem) -> None:
         self._context.explain(problem)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..answers import EditRequest, JobState, Outline, Problem, Projection, RunView
 from ..jobs import Poll
+from ..parameters import Parameters
 from ..transport import Ticket
 from .case import Case
 from .context import Context
@@ -106,15 +107,6 @@ class Segment:
         self._watch.stop()
         self.running = False
 
-    def _view(self, case: Case, frame: int | None) -> RunView | None:
-        if case.shape[0] == 1:
-            return None
-        parameters = self._context.parameters
-        projection = cast(Projection, parameters.projection or "none")
-        # Over time, all frames are looked at.
-        first, last = (0, -1) if frame is None or projection != "none" else (frame, frame)
-        return RunView(first, last, parameters.subtraction, None, projection)
-
     def _begin(self, case: Case, by_frames: bool) -> None:
         self.running, self.done, self.of = True, 0, 0
         self._by_frames = by_frames
@@ -125,7 +117,7 @@ class Segment:
         """Have one frame outlined, or all."""
         client = self._context.client
         assert client is not None
-        view, begun = self._view(case, frame), case.now
+        view, begun = looked_at(case, self._context.parameters, frame), case.now
 
         def outlined(outline: Outline) -> None:
             words = f"{case.image} is outlined by {called(outline.version)}."
@@ -159,7 +151,8 @@ class Segment:
             self._take(case, frames, outline, begun, f"The frames of {case.image} follow those you corrected.")
 
         def send(mask: bytes) -> None:
-            edit = EditRequest(label, mask, carry=(0, case.shape[0] - 1), key_frames=tuple(keys))
+            view, reached = looked_at(case, self._context.parameters), (0, case.shape[0] - 1)
+            edit = EditRequest(label, mask, carry=reached, key_frames=tuple(keys), view=view)
             self._context.latest.start(
                 _REQUEST,
                 lambda heard: client.correct(
@@ -208,6 +201,16 @@ class Segment:
         self._watch.stop()
         self.running = False
         self._context.explain(problem, "The outline you had is still there.")
+
+
+def looked_at(case: Case, parameters: Parameters, frame: int | None = None) -> RunView | None:
+    """Return how an image is looked at, in one frame or all; None if it is no run."""
+    if case.shape[0] == 1:
+        return None
+    projection = cast(Projection, parameters.projection or "none")
+    # Over time, all frames are looked at.
+    first, last = (0, -1) if frame is None or projection != "none" else (frame, frame)
+    return RunView(first, last, parameters.subtraction, None, projection)
 
 
 def _frames(case: Case, view: RunView | None, wanted: int | None, outline: Outline) -> list[int]:

@@ -18,6 +18,7 @@ from ..scene.charts import Curve
 from .case import Case
 from .context import Context
 from .images import Images
+from .segment import looked_at
 from .server import Server
 from .uploads import Uploads
 from .words import BASE, called, waiting_words, words_of
@@ -187,10 +188,12 @@ class Teach:
             else:
                 self._context.explain(problem, f"The outline of {image} is still in Slicer.")
 
+        view = looked_at(case, parameters)
+        params = {} if view is None else {"view": view.told()}
         self._underway[case] = identity, digest
         self._context.latest.start(
             ("submit", case.volume.GetID()),
-            lambda heard: client.submit(image, label, labels, heard(sent), heard(failed)),
+            lambda heard: client.submit(image, label, labels, heard(sent), heard(failed), params=params),
         )
 
     def _keep(self, case: Case, identity: str, digest: str) -> None:
