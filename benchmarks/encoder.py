@@ -19,7 +19,7 @@ from bases import base_hash
 from torch import Tensor
 
 from salt_monailabel.adapters import AdapterConfig, attach
-from salt_monailabel.imaging import synthesize, to_rgb
+from salt_monailabel.imaging import model_input, synthesize
 from salt_monailabel.models import Prompts, VesselSam, load_base
 from salt_monailabel.training.losses import bce_loss, coarse_loss, dice_loss
 from salt_monailabel.training.metrics import dice
@@ -32,7 +32,7 @@ SEED, IMAGES = 4_000_000, 16
 def drawings(size: int) -> tuple[Tensor, Tensor]:
     """Return drawn images (N, 3, S, S) in 0..1 and their vessels (N, 1, S, S)."""
     drawn = [synthesize(SEED + number, size) for number in range(IMAGES)]
-    images = np.stack([to_rgb(drawing.image).transpose(2, 0, 1) for drawing in drawn])
+    images = np.stack([model_input(drawing.image).transpose(2, 0, 1) for drawing in drawn])
     return torch.from_numpy(images), torch.from_numpy(np.stack([d.mask for d in drawn])[:, None]).float()
 
 

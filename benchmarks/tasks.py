@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salt_monailabel.imaging import read_mask, read_study, synthesize, to_rgb
+from salt_monailabel.imaging import model_input, read_mask, read_study, synthesize
 from salt_monailabel.training import LabelledFrame, read_cases, read_labelled
 
 # Drawings to learn from and to score start at these seeds; pretraining draws its own from 62-bit numbers.
@@ -74,7 +74,7 @@ def drawn(style: str, device: int, structures: Sequence[str], size: int, clicked
                 labels = masks[len(found) % len(masks)].astype(np.uint8)
             else:
                 labels = np.max([i * mask.astype(np.uint8) for i, mask in enumerate(masks, 1)], axis=0)
-            found.append((LabelledFrame(to_rgb(drawing.image), labels, name), True))
+            found.append((LabelledFrame(model_input(drawing.image), labels, name), True))
         return found
 
     return Task(("tree",) if clicked else tuple(structures), frames, clicked, magnify=1.0)

@@ -130,11 +130,12 @@ def _values(labels: np.ndarray, only: int | None, path: Path) -> list[int]:
 
 
 def _fields(path: Path, wish: Wish, study: Study) -> Sequence[np.ndarray | None]:
-    """Return the field of view of each frame: that of the file, or what the shutter leaves free."""
+    """Return the field of view of each frame: that of the file, or that of the image."""
     frames = study.shape[0]
     if wish.fields is not None:
         return list(read_mask(_beside(wish.fields, path, "field of view"), study))
-    return [study.acquisition.exposed] * frames
+    # A mask has no border of its own to be looked for.
+    return [study.acquisition.exposed if wish.images is None else study.visible] * frames
 
 
 def _beside(place: Path, mask: Path, what: str) -> Path:

@@ -2,7 +2,7 @@
 
 from .files import EXTENSIONS, extension_of, read_study
 from .header import ImageError
-from .intensity import to_rgb
+from .intensity import model_input, to_rgb
 from .magnify import magnification
 from .mask import MASK_EXTENSIONS, read_mask, write_mask
 from .overlay import difference, overlay
@@ -17,6 +17,7 @@ __all__ = [
     "difference",
     "extension_of",
     "magnification",
+    "model_input",
     "overlay",
     "read_mask",
     "read_study",

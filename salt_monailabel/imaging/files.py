@@ -15,6 +15,7 @@ from pydicom import dcmread
 from .acquisition import Acquisition, acquisition_of
 from .dicom import DicomFrames, Presentation
 from .dicom_geometry import geometry_of
+from .field import field_of_view
 from .geometry import Geometry
 from .header import ImageError, check_nifti, check_size, kind_of, reader_of
 from .study import Study
@@ -45,7 +46,7 @@ def extension_of(path: str | Path) -> str:
 def read_study(path: str | Path) -> Study:
     """Read PNG, JPEG, TIFF, BMP, NIfTI, NRRD, MetaImage, DICOM, MP4, MOV or AVI; gray or RGB; one frame or several.
 
-    The frames of DICOM are decoded as they are asked for.
+    The frames of DICOM are decoded as they are asked for. The field of view is what tags say, or found.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def read_study(path: str | Path) -> Study:
         raise ImageError(f"{name} has pixels that are not numbers (NaN or infinite); export it again without them")
     if (looked == looked[0, 0, 0]).all():
         raise ImageError(f"{name} is constant: every pixel is {looked[0, 0, 0]}; check that the export worked")
-    return study
+    exposed = study.acquisition.exposed
+    return replace(study, visible=field_of_view(looked[:: -(-len(looked) // 3)]) if exposed is None else exposed)
 
 
 def read_file(path: str | Path) -> Study:

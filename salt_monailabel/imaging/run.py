@@ -104,7 +104,8 @@ class RunView:
         if self.projection == "minimum":
             darkest = minimum_intensity(np.stack([frames[index][..., 0] for index in self._chosen(study)]))
             frames = _Seen(lambda index: darkest, study)
-        return Study(frames, study.geometry, study.name, replace(study.acquisition, mask=None))
+        acquisition = replace(study.acquisition, mask=None)
+        return Study(frames, study.geometry, study.name, acquisition, visible=study.visible)
 
     def count(self, study: Study) -> int:
         """Return how many images there are to be segmented; raises as `images` does if there are no such frames."""

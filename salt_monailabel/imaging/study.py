@@ -57,6 +57,8 @@ class Study:
         What the file says of how it was taken.
     presentation : Presentation, optional
         How a DICOM file says its values are to be shown.
+    visible : ndarray of bool, (rows, columns), optional
+        Where something is to be seen: what the shutter, or a dark border, leaves free; everywhere, where there is none.
     """
 
     pixels: Frames
@@ -64,6 +66,7 @@ class Study:
     name: str
     acquisition: Acquisition = field(default_factory=Acquisition)
     presentation: Presentation | None = None
+    visible: np.ndarray | None = None
     _shown: LRUCache[int, np.ndarray] = field(default_factory=lambda: LRUCache(KEPT), init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -112,8 +115,12 @@ class Study:
         """Yield all frames as a radiologist sees them."""
         return (self.frame(index) for index in range(len(self.pixels)))
 
+    def within(self, mask: np.ndarray) -> np.ndarray:
+        """Return a mask, (..., rows, columns), without what lies outside of the field of view."""
+        return mask if self.visible is None else np.where(self.visible, mask, np.zeros((), mask.dtype))
+
     def only(self, index: int) -> Study:
         """Return one frame as a study of its own, with the values as they are shown."""
         acquisition = replace(self.acquisition, times=(), mask=None)
         pixels, geometry = self.frame(index)[None], self.geometry.at(index)
-        return Study(pixels, geometry, self.name, acquisition)
+        return Study(pixels, geometry, self.name, acquisition, visible=self.visible)

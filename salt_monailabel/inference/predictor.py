@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salt_monailabel.imaging import magnification, to_rgb
+from salt_monailabel.imaging import magnification, model_input
 from salt_monailabel.imaging.magnify import resized
 from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
@@ -97,7 +97,7 @@ class Predictor:
         """Encode one frame, (H, W, 1 or 3) in any units."""
         shape = pixels.shape[0], pixels.shape[1]
         usual = thrifty(magnification(shape), shape, self.model.input_size, self.overlap)
-        return self.embed_part(to_rgb(pixels), self.magnify or usual)
+        return self.embed_part(model_input(pixels), self.magnify or usual)
 
     @torch.inference_mode()
     def embed_part(self, rgb: np.ndarray, magnify: float) -> Embedded:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from salt_monailabel.imaging.intensity import to_rgb
+from salt_monailabel.imaging.intensity import model_input
 from salt_monailabel.imaging.synthetic import Drawing, synthesize
 
 from .parallel import place
@@ -41,7 +41,7 @@ class DrawnVessels(IterableDataset[tuple[Tensor, Tensor, int]]):
         while True:
             rng = np.random.default_rng((self.config.seed, index))
             drawing = synthesize(int(rng.integers(2**62)), self.config.image_size)
-            rgb = to_rgb(drawing.image)
+            rgb = model_input(drawing.image)
             for _ in range(self.config.crops):
                 row, mask = self._asked_for(rng, drawing)
                 yield *self._crop(rng, rgb, mask), row

@@ -85,7 +85,7 @@ def evaluate(predictor: Predictor, cases: Sequence[Case], label: str) -> Iterato
         inside = np.ones_like(truth) if case.fov is None else read_mask(case.fov, study) > 0
         for frame, expected, counts in zip(study.frames(), truth, inside, strict=True):
             prediction = predictor.segment(predictor.embed(frame), label) > predictor.threshold
-            yield score(case.image.name, prediction, expected, counts)
+            yield score(case.image.name, study.within(prediction), expected, counts)
 
 
 def score(name: str, prediction: np.ndarray, truth: np.ndarray, inside: np.ndarray | bool = True) -> Score:

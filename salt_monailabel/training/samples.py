@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from salt_monailabel.imaging import ImageError, magnification, read_mask, read_study, to_rgb
+from salt_monailabel.imaging import ImageError, magnification, model_input, read_mask, read_study
 from salt_monailabel.imaging.run import RunView
 
 # How much more than others a pixel counts that was corrected; not measured yet.
@@ -53,7 +53,7 @@ def read_labelled(
     rng: np.random.Generator | None = None,
     view: RunView | None = None,
 ) -> list[LabelledFrame]:
-    """Read labelled frames of an image, `FRAMES` at most; what has no label yet is left out, and so is the shutter.
+    """Read labelled frames of an image, `FRAMES` at most, within the field of view; others have no label yet.
 
     Of a projection of all frames into one there is one label; if theirs differ, the one that was corrected most.
 
@@ -76,22 +76,19 @@ def read_labelled(
     """
     view = view or RunView()
     study = view.seen(read_study(image))
-    labels = check_label(read_mask(label, study), study.name, known)
-    proposed = None if proposal is None else read_mask(proposal, study)
-    exposed = study.acquisition.exposed
-    if exposed is not None:
-        labels = np.where(exposed, labels, 0)
+    labels = study.within(check_label(read_mask(label, study), study.name, known))
+    proposed = None if proposal is None else study.within(read_mask(proposal, study))
 
     def weight(frame: int) -> np.ndarray | None:
         counts = None if proposed is None else emphasis(labels[frame], proposed[frame])
-        if exposed is None:
+        if study.visible is None:
             return counts
-        return np.where(exposed, 1 if counts is None else counts, 0).astype(np.float32)
+        return study.within(np.ones(labels[frame].shape, np.float32) if counts is None else counts)
 
     drawn = np.flatnonzero(labels.any(axis=(1, 2)))
     if view.projection == "minimum":
         drawn = drawn[[_changed(labels[drawn], None if proposed is None else proposed[drawn]).argmax()]]
-    return [LabelledFrame(to_rgb(study.frame(i)), labels[i], study.name, weight(i)) for i in _some(drawn, rng)]
+    return [LabelledFrame(model_input(study.frame(i)), labels[i], study.name, weight(i)) for i in _some(drawn, rng)]
 
 
 def _changed(labels: np.ndarray, proposed: np.ndarray | None) -> np.ndarray:

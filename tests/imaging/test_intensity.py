@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from skimage.draw import disk
 
-from salt_monailabel.imaging import to_rgb
+from salt_monailabel.imaging import model_input, to_rgb
+from salt_monailabel.imaging.intensity import evened
+
+from .test_field import camera, overlap
 
 
 @st.composite
@@ -84,3 +88,47 @@ def test_a_large_image_is_scaled_as_by_all_of_its_pixels() -> None:
     pixels = np.random.default_rng(0).normal(100, 20, (300, 200))
     low, high = np.percentile(pixels, (1, 99))
     np.testing.assert_allclose(to_rgb(pixels)[..., 0], np.clip((pixels - low) / (high - low), 0, 1), atol=0.04)
+
+
+@settings(deadline=None)
+@given(images())
+def test_whatever_the_model_is_shown_lies_between_0_and_1(pixels: np.ndarray) -> None:
+    for seen in (model_input(pixels), evened(pixels)):
+        assert seen.shape == (*pixels.shape[:2], 3)
+        assert seen.dtype == np.float32
+        assert seen.min() >= 0
+        assert seen.max() <= 1
+
+
+def test_gray_images_are_scaled_alone_in_three_channels_too() -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (140, 150), np.uint8)
+    assert np.array_equal(model_input(gray), to_rgb(gray))
+    assert np.array_equal(model_input(np.dstack([gray] * 3)), to_rgb(gray))
+
+
+def photograph() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a photograph in colours, its field of view, and the thin dark lines on it."""
+    field = np.zeros((300, 360), bool)
+    field[disk((150, 180), 140)] = True
+    lines = np.zeros_like(field)
+    lines[::30] = lines[1::30] = True
+    gray = camera(field)[0].astype(np.float64) - 15 * (lines & field)[..., None]
+    return gray * (1, 0.8, 0.5), field, lines & field
+
+
+def test_shading_of_a_photograph_drops_out() -> None:
+    pixels, field, lines = photograph()
+    shaded = pixels * (1 - 0.5 * np.linspace(0, 1, pixels.shape[1])[None, :, None])
+
+    def brightness(rgb: np.ndarray) -> list[float]:
+        """Return that of the ground at the left, in the middle, and at the right."""
+        return [rgb[:, i][(field & ~lines)[:, i]].mean() for i in (100, 180, 260)]
+
+    assert np.ptp(brightness(to_rgb(shaded))) > 0.2
+    assert np.ptp(brightness(model_input(shaded))) < 0.08
+    assert model_input(shaded)[lines].mean() < model_input(shaded)[field & ~lines].mean() - 0.2
+
+
+def test_outside_of_the_field_of_a_photograph_the_model_sees_nothing() -> None:
+    pixels, field, _ = photograph()
+    assert overlap(model_input(pixels).any(axis=-1), field) > 0.95

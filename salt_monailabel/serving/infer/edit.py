@@ -45,18 +45,18 @@ class SaltEdit(DrawingTask):
         predictor, version = self.host.predictor()
         see = partial(self._see, predictor, version, wanted.label, study, len(reached))
         mask = np.zeros(study.shape, bool) if wanted.mask is None else wanted.mask.copy()
-        exposed = True if study.acquisition.exposed is None else study.acquisition.exposed
+        visible = True if study.visible is None else study.visible
         for k in job.over(wanted.corrected, len(wanted.corrected)):
             found = self._edited(predictor, version, study.frame(k), wanted, k)
-            mask[k] = wanted.by_hand(k, np.where(exposed, found, mask[k]))
+            mask[k] = wanted.by_hand(k, np.where(visible, found, mask[k]))
         if wanted.gap is not None:
             k = wanted.gap.frame
             likely = np.where(wanted.strokes[k] == ERASED, 0, predictor.segment(see(k), wanted.label))
             found = bridge(mask[k], likely, wanted.gap.start, wanted.gap.end)
-            mask[k] = wanted.by_hand(k, np.where(exposed, found, mask[k]))
+            mask[k] = wanted.by_hand(k, np.where(visible, found, mask[k]))
         steps = carry(predictor, see, wanted.label, {k: mask[k] for k in keys}, reached)
         for k, found in job.over(steps, _count(keys, reached)):
-            mask[k] = wanted.by_hand(k, found & exposed)
+            mask[k] = wanted.by_hand(k, found & visible)
         return Answer(mask.astype(np.uint8), (wanted.label,), version)
 
     def _edited(self, predictor: Predictor, version: str, frame: np.ndarray, wanted: Correction, k: int) -> np.ndarray:

@@ -30,8 +30,8 @@ def measured(mask: np.ndarray, labels: Sequence[str], study: Study) -> list[dict
 
 
 def measure_frame(vessel: np.ndarray, study: Study) -> Measurements:
-    """Measure the vessels of one frame, (rows, columns), as far as the shutter leaves them free."""
-    return measure(vessel, study.spacing, study.acquisition.exposed)
+    """Measure the vessels of one frame, (rows, columns), within the field of view."""
+    return measure(vessel, study.spacing, study.visible)
 
 
 def summary(found: Measurements, frame: int, label: str) -> dict[str, Any]:

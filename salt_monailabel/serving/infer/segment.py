@@ -34,6 +34,4 @@ class SaltSegment(DrawingTask):
         for frames, image in job.over(view.images(study), count):
             # A turn for each: a run of many must not keep a click waiting.
             mask[list(frames)] = self.host.outline(predictor, version, image, count)
-        if study.acquisition.exposed is not None:
-            mask[:, ~study.acquisition.exposed] = 0
-        return Answer(mask, self.host.options.labels, version)
+        return Answer(study.within(mask), self.host.options.labels, version)
