@@ -1,7 +1,7 @@
 """What the model makes of images whose light is evened, beside those that are scaled alone.
 
-Both sides learn the same crops of the same images, by the same steps, and are asked about the same other images; none of
-them is of the test split. Usage: intensities.py DATASET… [--labels 0 1 4] [--steps 60] [--seeds 0 1]
+Both sides learn the same crops of the same images, by the same steps, and are asked about the same other images; none
+of them is of the test split. Usage: intensities.py DATASET… [--labels 0 1 4] [--steps 60] [--seeds 0 1]
 """
 
 from __future__ import annotations
