@@ -60,7 +60,7 @@ def adapt(pool: Pool, labelled: Sequence[str], steps: int, seed: int, device: to
 
 def look(predictor: Predictor, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability of vessel in a frame, and its embedding."""
-    embedded = predictor.embed(pixels)
+    embedded = predictor.embed_input(pixels)
     return predictor.segment(embedded, "vessel"), embedded.embeddings.cpu().numpy()
 
 

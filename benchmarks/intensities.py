@@ -15,10 +15,9 @@ import numpy as np
 import torch
 
 from salt_monailabel.adapters import AdapterConfig
-from salt_monailabel.imaging import magnification, read_mask, read_study, to_rgb
+from salt_monailabel.imaging import read_mask, read_study, to_rgb
 from salt_monailabel.imaging.intensity import evened
 from salt_monailabel.inference import Predictor, fresh_adapter
-from salt_monailabel.inference.tiling import thrifty
 from salt_monailabel.models import VesselSam
 from salt_monailabel.training import FitConfig, LabelledFrame, fit, mean_score, read_cases
 from salt_monailabel.training.evaluate import Case, score
@@ -42,10 +41,7 @@ def measure(name: str, learned: Sequence[Case], asked: Sequence[Case], steps: in
     predictor = Predictor(model)
     scores = []
     for case in asked:
-        frame = _frame(case)
-        shape = frame.shape[0], frame.shape[1]
-        magnified = thrifty(magnification(shape), shape, model.input_size, predictor.overlap)
-        likely = predictor.segment(predictor.embed_part(way(frame), magnified), "vessel")
+        likely = predictor.segment(predictor.embed_input(way(_frame(case))), "vessel")
         inside = True if case.fov is None else _mask(case.fov, case) > 0
         scores.append(score(case.image.name, likely > predictor.threshold, _mask(case.mask, case) > 0, inside))
     mean = mean_score(scores)

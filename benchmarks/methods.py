@@ -92,7 +92,7 @@ def measure(adapter: Adapter, task: Task, split: str, images: int, device: torch
     predictor = Predictor(model, device, magnify=task.magnify)
     scores = []
     for frame, inside in task.frames(split, images):
-        embedded = predictor.embed(frame.rgb)
+        embedded = predictor.embed_input(frame.rgb)
         for value, label in enumerate(model.labels, start=1):
             truth = frame.labels == value
             edit = Edit(foreground=[middle(truth)]) if task.clicked else Edit()

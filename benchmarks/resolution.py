@@ -38,7 +38,9 @@ VIEWS: dict[str, Sequence[Callable[[np.ndarray], np.ndarray]]] = {
 def probabilities(predictor: Predictor, image: np.ndarray, views: str) -> np.ndarray:
     """Return the mean over the views, (H, W)."""
     # A mirror image is its own inverse.
-    return np.mean([view(predictor.segment(predictor.embed(view(image)), "vessel")) for view in VIEWS[views]], axis=0)
+    return np.mean(
+        [view(predictor.segment(predictor.embed_input(view(image)), "vessel")) for view in VIEWS[views]], axis=0
+    )
 
 
 def measure(dataset: Path, scale: float, labels: int, steps: int, seed: int, device: str) -> list[dict[str, Any]]:

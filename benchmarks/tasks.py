@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +46,12 @@ def real(dataset: Path) -> Task:
     def frames(split: str, most: int | None) -> list[Scored]:
         found: list[Scored] = []
         for case in read_cases(dataset, split)[:most]:
-            inside = case.fov is None or read_mask(case.fov, read_study(case.image))[0] > 0
-            found += [(frame, inside) for frame in read_labelled(str(case.image), str(case.mask), 1)]
+            study = read_study(case.image)
+            inside = case.fov is None or read_mask(case.fov, study)[0] > 0
+            # The truth is all of the mask, also where no field of view was found.
+            truth = (read_mask(case.mask, study)[0] > 0).astype(np.uint8)
+            (frame,) = read_labelled(str(case.image), str(case.mask), 1)
+            found.append((replace(frame, labels=truth), inside))
         return found
 
     return Task(("vessel",), frames)

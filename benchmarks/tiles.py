@@ -44,7 +44,7 @@ def measure(model: VesselSam, dataset: Path, overlap: int, device: torch.device)
     predictor, held_out = Predictor(model, device, overlap), real(dataset).frames("val", None)
     scores, tiles, started = [], 0, time.perf_counter()
     for frame, inside in held_out:
-        embedded = predictor.embed(frame.rgb)
+        embedded = predictor.embed_input(frame.rgb)
         found = predictor.segment(embedded, "vessel") > predictor.threshold
         scores.append(score(frame.name, found, frame.labels > 0, inside))
         tiles = len(embedded.pixels)

@@ -20,8 +20,9 @@ LEAST, MOST, SOLID = 0.25, 0.98, 0.97
 # Pixels of the smaller image by which it is taken for larger than it seems: vessels are seen up to its rim, where light
 # fades.
 RIM = 2
-# Share of the range of values by which it is brighter at its edge than what is beside it: shading has no edge.
-EDGE = 0.08
+# Shares of the range of values by which it is brighter at its edge than what is beside it, for shading has no edge; and
+# by which what is outside may vary: where it does more, there is something to be seen.
+EDGE, FLAT = 0.08, 0.03
 
 
 def field_of_view(frames: np.ndarray) -> np.ndarray | None:
@@ -60,6 +61,8 @@ def field_of_view(frames: np.ndarray) -> np.ndarray | None:
     inside = field & ~ndimage.binary_erosion(field, iterations=2 * NEAR, border_value=1)
     beside = ndimage.binary_dilation(field, iterations=2 * NEAR) & ~field
     if np.median(brightest[inside]) - np.median(brightest[beside]) < EDGE * (high - low):
+        return None
+    if np.subtract(*np.percentile(brightest[~field], (75, 25))) > FLAT * (high - low):
         return None
     field = ndimage.binary_dilation(field, iterations=RIM)
     return field.repeat(step, axis=0).repeat(step, axis=1)[:rows, :columns]

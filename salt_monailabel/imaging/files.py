@@ -61,8 +61,16 @@ def read_study(path: str | Path) -> Study:
         raise ImageError(f"{name} has pixels that are not numbers (NaN or infinite); export it again without them")
     if (looked == looked[0, 0, 0]).all():
         raise ImageError(f"{name} is constant: every pixel is {looked[0, 0, 0]}; check that the export worked")
-    exposed = study.acquisition.exposed
-    return replace(study, visible=field_of_view(looked[:: -(-len(looked) // 3)]) if exposed is None else exposed)
+    return replace(study, visible=_visible(study))
+
+
+def _visible(study: Study) -> np.ndarray | None:
+    if study.acquisition.exposed is not None:
+        return study.acquisition.exposed
+    if isinstance(study.pixels, np.ndarray):
+        return field_of_view(study.pixels)
+    last = len(study.pixels) - 1
+    return field_of_view(np.stack([study.frame(index) for index in sorted({0, last // 2, last})]))
 
 
 def read_file(path: str | Path) -> Study:

@@ -13,6 +13,9 @@ PERCENTILES = (1.0, 99.0)
 # Of the shorter side, the standard deviation of the Gaussian that the light of a photograph is smoothed with; and the
 # shorter side of the picture in which it is, in pixels. Chosen on DRIVE's training images.
 SHADE, SMALL = 0.1, 128
+# The channels of a pixel with a colour differ by a larger share of the range of values, and a photograph in colours has
+# a larger share of such pixels.
+COLOURFUL, COLOURED = 0.1, 0.1
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
@@ -41,14 +44,13 @@ def model_input(pixels: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     pixels : ndarray, (H, W), (H, W, 1) or (H, W, 3)
-        Any finite numbers; three channels alike are gray.
+        Any finite numbers; three channels alike are gray, whatever is drawn on them in colour.
 
     Returns
     -------
     ndarray of float32, (H, W, 3), 0..1
     """
-    gray = pixels.ndim == 2 or pixels.shape[-1] == 1 or (pixels == pixels[..., :1]).all()
-    return to_rgb(pixels) if gray else evened(pixels)
+    return evened(pixels) if _in_colours(pixels) else to_rgb(pixels)
 
 
 def evened(pixels: np.ndarray) -> np.ndarray:
@@ -72,6 +74,13 @@ def evened(pixels: np.ndarray) -> np.ndarray:
     even = channels - _light(channels, inside)
     scaled = np.where(inside[..., None], _scaled(even, _sample(even)[_sample(inside)]), np.float32(0))
     return _three(scaled)
+
+
+def _in_colours(pixels: np.ndarray) -> bool:
+    if pixels.ndim == 2 or pixels.shape[-1] == 1:
+        return False
+    channels = _sample(_halved(pixels))
+    return bool((np.ptp(channels, axis=-1) > COLOURFUL * np.ptp(channels)).mean() > COLOURED)
 
 
 def _halved(pixels: np.ndarray) -> np.ndarray:

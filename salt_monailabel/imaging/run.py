@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from .acquisition import MaskFrames
 from .header import ImageError
 from .projection import minimum_intensity, peak_opacification
-from .study import Study
+from .study import Frames, Study
 from .subtraction import averaged, mask_frame, registered, shifted, subtract
 
 Projection = Literal["none", "minimum", "peak"]
@@ -81,31 +82,50 @@ class RunView:
 
     @property
     def of_all(self) -> RunView:
-        """The same look at all frames, unless the frames that are chosen decide what is seen."""
-        first, last = (self.first, self.last) if self.projection == "minimum" else (0, -1)
-        projection: Projection = "minimum" if self.projection == "minimum" else "none"
-        return replace(self, first=first, last=last, projection=projection)
+        """What decides how a frame is seen: frames that are chosen do so in a projection alone."""
+        if self.projection == "minimum":
+            return self
+        look = replace(self, first=0, last=-1, projection="none")
+        return look if self.subtracted else RunView()
+
+    def check(self, study: Study) -> None:
+        """Raise `ImageError` if a study cannot be looked at so: it is in colour or no run, or has no such frames."""
+        self._chosen(study)
+        if self.plain:
+            return
+        if study.shape[0] < 2 or study.pixels.shape[-1] > 1:
+            raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
+        if self.subtracted and self.mask is not None:
+            averaged(study.pixels, [self.mask])
 
     def seen(self, study: Study) -> Study:
         """Return a run as it is looked at: each of its frames subtracted, or the projection that stands for it.
 
-        Where the peak is looked at, each frame is still itself: any may turn out to be the one.
+        Where the peak is looked at, each frame is still itself: any may turn out to be the one. If the mask had to be
+        found, the acquisition of what is returned names it.
 
         Raises
         ------
         ImageError
-            If the study is in colour or no run, and to be subtracted or projected, or has no such frames.
+            As `check` does.
         """
-        if self.plain:
+        self.check(study)
+        if self.of_all.plain:
             return study
-        if study.shape[0] < 2 or study.pixels.shape[-1] > 1:
-            raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
-        frames = self._subtracted(study) if self.subtracted else _Seen(lambda i: study.frame(i)[..., 0], study)
+        acquisition = replace(study.acquisition, mask=None)
+        frames: Frames = _Seen(lambda index: study.frame(index)[..., 0], study.shape, study.pixels.nbytes)
+        if self.subtracted:
+            frames, found = self._subtracted(study)
+            acquisition = replace(acquisition, mask=found)
         if self.projection == "minimum":
             darkest = minimum_intensity(np.stack([frames[index][..., 0] for index in self._chosen(study)]))
-            frames = _Seen(lambda index: darkest, study)
-        acquisition = replace(study.acquisition, mask=None)
+            frames = _Seen(lambda index: darkest, study.shape, darkest.nbytes)
         return Study(frames, study.geometry, study.name, acquisition, visible=study.visible)
+
+    def found(self, seen: Study) -> RunView:
+        """Return the same look at a study, with the frame to subtract that was found for it."""
+        mask = seen.acquisition.mask
+        return replace(self, mask=mask.frames[0]) if self.subtracted and mask is not None else self
 
     def count(self, study: Study) -> int:
         """Return how many images there are to be segmented; raises as `images` does if there are no such frames."""
@@ -134,16 +154,24 @@ class RunView:
             peak = chosen[peak_opacification(np.stack([seen.pixels[index][..., 0] for index in chosen]))]
             yield [peak], seen.frame(peak)
 
-    def _subtracted(self, study: Study) -> _Seen:
+    def _subtracted(self, study: Study) -> tuple[_Seen, MaskFrames | None]:
+        """Return the frames without what was there before, and which frame that is, if it had to be found."""
         # As stored: a window for the eye would bend what is to be subtracted.
-        frames = np.asarray(study.pixels)[..., 0]
-        mask = self._mask(study, frames)
+        tagged, found = study.acquisition.mask, None
+        if self.mask is not None:
+            mask = averaged(study.pixels, [self.mask])[..., 0]
+        elif tagged is not None:
+            mask = shifted(averaged(study.pixels, tagged.frames)[..., 0], *tagged.shift)
+        else:
+            found = MaskFrames((mask_frame(np.asarray(study.pixels)[..., 0]),))
+            mask = averaged(study.pixels, found.frames)[..., 0]
 
         def look(index: int) -> np.ndarray:
-            before = registered(mask, frames[index]) if self.registered else mask
-            return subtract(frames[index][None], before, study.acquisition.logarithmic)[0]
+            frame = study.pixels[index][..., 0]
+            before = registered(mask, frame) if self.registered else mask
+            return subtract(frame[None], before, study.acquisition.logarithmic)[0]
 
-        return _Seen(look, study)
+        return _Seen(look, study.shape, study.pixels.nbytes + mask.nbytes), found
 
     def _chosen(self, study: Study) -> range:
         count = study.shape[0]
@@ -151,14 +179,6 @@ class RunView:
         if not chosen or chosen[0] < 0 or chosen[-1] >= count:
             raise ImageError(f"{study.name} has the frames 0 to {count - 1}; got {self.first} to {self.last}")
         return chosen
-
-    def _mask(self, study: Study, frames: np.ndarray) -> np.ndarray:
-        if self.mask is not None:
-            return averaged(frames, [self.mask])
-        tagged = study.acquisition.mask
-        if tagged is None:
-            return averaged(frames, [mask_frame(frames)])
-        return shifted(averaged(frames, tagged.frames), *tagged.shift)
 
 
 class _Seen:
@@ -168,15 +188,18 @@ class _Seen:
     ----------
     look : callable
         Returns a frame (rows, columns) by its index.
-    study : Study
-        What they are made from, and keep in memory.
+    shape : tuple of int
+        Frames, rows and columns.
+    nbytes : int
+        Memory that is taken by what they are made from.
     """
 
-    def __init__(self, look: Callable[[int], np.ndarray], study: Study) -> None:
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, look: Callable[[int], np.ndarray], shape: tuple[int, int, int], nbytes: int) -> None:
         self._look = look
-        self.shape = (*study.shape, 1)
-        self.dtype = np.dtype(np.float32)
-        self.nbytes = int(np.prod(self.shape)) * study.pixels.dtype.itemsize
+        self.shape = (*shape, 1)
+        self.nbytes = nbytes
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -84,7 +84,7 @@ class Study:
     @property
     def nbytes(self) -> int:
         """Memory that it takes at most, with the frames that are kept as they are shown."""
-        if self.presentation is None and self.acquisition.exposed is None:
+        if isinstance(self.pixels, np.ndarray) and self.acquisition.exposed is None:
             # They are parts of the pixels.
             return self.pixels.nbytes
         stored = self.pixels.dtype

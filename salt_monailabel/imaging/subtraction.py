@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from .header import ImageError
 from .projection import SIDE, THICKEST, depth, logarithm, reduced, shadow, thin_and_dark, without_shade
+from .study import Frames
 
 # Of the brightness, as a logarithm, by which frames differ while the exposure is still being regulated.
 UNSETTLED = 0.1
@@ -59,12 +60,12 @@ def subtract(frames: np.ndarray, mask: np.ndarray, logarithmic: bool = False) ->
     return result
 
 
-def averaged(frames: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+def averaged(frames: Frames, indices: Sequence[int]) -> np.ndarray:
     """Return the mean of some frames as float32, (H, W): a mask with less noise than each.
 
     Parameters
     ----------
-    frames : ndarray, (F, H, W)
+    frames : ndarray or other Frames, (F, H, W) or more dimensions
     indices : sequence of int
         DICOM's Mask Frame Numbers minus 1.
 
@@ -77,7 +78,7 @@ def averaged(frames: np.ndarray, indices: Sequence[int]) -> np.ndarray:
         raise ImageError("no frame is named as mask; name at least one")
     if missing := [index for index in indices if not 0 <= index < len(frames)]:
         raise ImageError(f"there is no frame {missing[0] + 1} to subtract: the run has {len(frames)}; name another")
-    return frames[list(indices)].mean(axis=0, dtype=np.float32)
+    return np.mean([frames[index] for index in indices], axis=0, dtype=np.float32)
 
 
 def shifted(mask: np.ndarray, rows: float, columns: float) -> np.ndarray:

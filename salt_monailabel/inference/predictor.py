@@ -95,9 +95,13 @@ class Predictor:
 
     def embed(self, pixels: np.ndarray) -> Embedded:
         """Encode one frame, (H, W, 1 or 3) in any units."""
-        shape = pixels.shape[0], pixels.shape[1]
+        return self.embed_input(model_input(pixels))
+
+    def embed_input(self, rgb: np.ndarray) -> Embedded:
+        """Encode one frame as `model_input` returns it, (H, W, 3) float32 in 0..1."""
+        shape = rgb.shape[0], rgb.shape[1]
         usual = thrifty(magnification(shape), shape, self.model.input_size, self.overlap)
-        return self.embed_part(model_input(pixels), self.magnify or usual)
+        return self.embed_part(rgb, self.magnify or usual)
 
     @torch.inference_mode()
     def embed_part(self, rgb: np.ndarray, magnify: float) -> Embedded:

@@ -129,7 +129,7 @@ class SaltApp(MONAILabelApp):
         self.audit.record(f"infer {request['model']}", image=image if ours else None, version=version)
         if ours and request["model"] == "salt":
             try:
-                store.keep_proposal(image, answer["file"], version, RunView.of(request))
+                store.keep_proposal(image, answer["file"], version, RunView.of(answer["params"]["view"]))
             except (ImageError, HTTPException, OSError) as error:
                 # The answer is worth more than knowing later what was changed in it.
                 logger.warning("what was proposed for %s could not be kept: %s", image, error)

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ class VesselDatastore(NestedDatastore):
             info = _noted(label_info)
             if tag == FINAL:
                 check_label(labels, image_id, len(self.label_names))
-                info |= self._view(image_id, info) | self._effort(image_id, labels, study)
+                info |= self._view(image_id, info, study) | self._effort(image_id, labels, study)
             self._store_label(image_id, labels, study, tag, info)
             return image_id
 
@@ -132,7 +133,9 @@ class VesselDatastore(NestedDatastore):
                     files["proposal"] = proposal
                 if not full_path:
                     files = {what: os.path.relpath(path, self._place("")) for what, path in files.items()}
-                listed.append({"id": image_id, **files, **self._looked_at(image_id)})
+                with self._guard:
+                    told = _looked_at(self._datastore.label(image_id, FINAL))
+                listed.append({"id": image_id, **files, **({"view": told} if told else {})})
         return listed
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
@@ -177,17 +180,15 @@ class VesselDatastore(NestedDatastore):
             if before and before.ext != ".nrrd":
                 (folder / f"{image_id}{before.ext}").unlink(missing_ok=True)
 
-    def _looked_at(self, image_id: str) -> dict[str, Any]:
-        with self._guard:
-            label = self._datastore.label(image_id, FINAL)
-        return {"view": label.info["view"]} if label and label.info.get("view") else {}
-
-    def _view(self, image_id: str, sent: dict[str, Any]) -> dict[str, Any]:
+    def _view(self, image_id: str, sent: dict[str, Any], study: Study) -> dict[str, Any]:
         """Return how a run was looked at when its label was drawn, as far as is known."""
+        if sent.get("view"):
+            view = RunView.of(sent["view"])
+            view.check(study)
+            return {"view": view.told()}
         with self._guard:
             proposal = self._datastore.label(image_id, PROPOSAL)
-        view = sent.get("view") or (proposal.info.get("view") if proposal else None) or {}
-        told = RunView.of(view).told()
+        told = _looked_at(proposal)
         return {"view": told} if told else {}
 
     def _effort(self, image_id: str, labels: np.ndarray, study: Study) -> dict[str, Any]:
@@ -241,6 +242,13 @@ def _same_pixels(one: Study, other: Study) -> bool:
     return one.pixels.shape == other.pixels.shape and all(
         np.array_equal(one.pixels[frame], other.pixels[frame]) for frame in frames
     )
+
+
+def _looked_at(label: DataModel | None) -> dict[str, Any]:
+    """Return how a run was looked at; nothing if that is not known, or somebody has written something else there."""
+    with suppress(ImageError):
+        return RunView.of((label and label.info.get("view")) or {}).told()
+    return {}
 
 
 def _noted(info: dict[str, Any] | None) -> dict[str, Any]:

@@ -40,8 +40,8 @@ stricter). All other images are written anew: pixels and geometry. What is drawn
 face or an eye may be known again: look at the images before they are passed on.
 
 image/, label/, proposal/: the label of a case is what a physician made of the proposal, of which metadata.json says
-how much was changed. The patients of DICOM files have pseudonyms too: keep those of one together, for training and for
-testing alike.
+how much was changed, and as view how a run was looked at. The patients of DICOM files have pseudonyms too: keep those
+of one together, for training and for testing alike.
 
 Left out: {left_out}
 There seems to be text in: {suspected}
@@ -96,7 +96,7 @@ class _Export:
         self._cases: dict[str, dict[str, Any]] = {}
         self._left_out: dict[str, str] = {}
 
-    def add(self, case: str, pair: dict[str, str], effort: dict[str, Any]) -> None:
+    def add(self, case: str, pair: dict[str, Any], effort: dict[str, Any]) -> None:
         """Add an image with its masks, or say why it is left out."""
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -126,7 +126,8 @@ class _Export:
                 ):
                     shutil.copyfileobj(file, member)
         changed = {key: value for key, value in effort.items() if key in EFFORT}
-        self._cases[case] = {**places, **changed, "text": text}
+        looked_at = {"view": pair["view"]} if "view" in pair else {}
+        self._cases[case] = {**places, **changed, **looked_at, "text": text}
 
     def close(self, labels: tuple[str, ...]) -> None:
         """Write what is to be known of all."""

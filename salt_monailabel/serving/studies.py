@@ -44,7 +44,9 @@ class Studies:
         ImageError
             As `read_study` and `RunView.seen` do.
         """
-        look = view.of_all if view is not None else RunView()
+        if view is not None:
+            view.check(self.read(path))
+        look = RunView() if view is None else view.of_all
         try:
             status = os.stat(path)
         except OSError:

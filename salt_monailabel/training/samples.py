@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from salt_monailabel.imaging import ImageError, magnification, model_input, read_mask, read_study
+from salt_monailabel.imaging import ImageError, Study, magnification, model_input, read_mask, read_study
 from salt_monailabel.imaging.run import RunView
 
 # How much more than others a pixel counts that was corrected; not measured yet.
 CORRECTED = 2.0
+# Share of a label that may lie outside of a field of view that was found; it is wrong if more does.
+BESIDE = 0.05
 # Frames of a run that one training learns from: neighbours are alike, and its memory and time must not grow with it.
 FRAMES = 8
 
@@ -75,8 +77,10 @@ def read_labelled(
         If a file cannot be used, the sizes differ, or the label holds no vessel or an unknown one.
     """
     view = view or RunView()
-    study = view.seen(read_study(image))
-    labels = study.within(check_label(read_mask(label, study), study.name, known))
+    study = view.of_all.seen(read_study(image))
+    drawn_labels = check_label(read_mask(label, study), study.name, known)
+    study = _believed(study, drawn_labels)
+    labels = study.within(drawn_labels)
     proposed = None if proposal is None else study.within(read_mask(proposal, study))
 
     def weight(frame: int) -> np.ndarray | None:
@@ -86,9 +90,18 @@ def read_labelled(
         return study.within(np.ones(labels[frame].shape, np.float32) if counts is None else counts)
 
     drawn = np.flatnonzero(labels.any(axis=(1, 2)))
+    if not drawn.size:
+        raise ImageError(f"the label of {study.name} lies under the shutter; draw one where the image is seen")
     if view.projection == "minimum":
         drawn = drawn[[_changed(labels[drawn], None if proposed is None else proposed[drawn]).argmax()]]
     return [LabelledFrame(model_input(study.frame(i)), labels[i], study.name, weight(i)) for i in _some(drawn, rng)]
+
+
+def _believed(study: Study, labels: np.ndarray) -> Study:
+    """Return a study without its field of view, if that was found, not told, and whoever drew saw vessels beside it."""
+    outside = (labels > 0).sum() - (study.within(labels) > 0).sum()
+    wrong = study.acquisition.exposed is None and outside > BESIDE * (labels > 0).sum()
+    return replace(study, visible=None) if wrong else study
 
 
 def _changed(labels: np.ndarray, proposed: np.ndarray | None) -> np.ndarray:

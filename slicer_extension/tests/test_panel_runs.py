@@ -13,7 +13,7 @@ import slicer
 from drawn_runs import draw_run
 from panels import Rig, iou, reopened
 from salt_server import SALT, SaltServer, salt_server
-from SALTVesselsLib.answers import EditRequest, RunView
+from SALTVesselsLib.answers import EditRequest
 from SALTVesselsLib.scene import volumes
 from SALTVesselsLib.transport import Ticket
 from SALTVesselsLib.workflow import segment
@@ -140,7 +140,12 @@ def test_the_server_is_told_how_the_run_is_looked_at(
     opened.ui.addTool.click()
     opened.press(30, 40)
     opened.idle()
-    assert [edit.view for edit in edits] == [RunView(subtract=True)]
+    assert [edit.view["subtract"] for edit in edits] == [True]
+    # What is chosen for the next outline changes nothing of this one.
+    opened.ui.subtractBox.click()
+    opened.press(34, 40)
+    opened.idle()
+    assert [edit.view["subtract"] for edit in edits] == [True, True]
     opened.ui.submitButton.click()
     opened.until(lambda: "was submitted" in opened.says)
     label = {"label": "plane_a", "tag": "final"}

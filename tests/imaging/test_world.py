@@ -14,9 +14,11 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from pydicom.uid import MRImageStorage
 
 from salt_monailabel.imaging import ImageError, Study, read_study, write_mask
 
+from ..dicom import written
 from .stored import HOLDS_GEOMETRY, noise
 
 NIFTI = (".nii", ".nii.gz")
@@ -131,6 +133,21 @@ def read_nibabel(path: Path) -> World:
     return World(pixels, TURNED @ image.affine)
 
 
+def write_dicom(world: World, path: Path) -> None:
+    """Write a flat image as a slice of MR, of which all programs say that it lies where its tags say."""
+    axes = world.affine[:3, :2]
+    lengths = np.linalg.norm(axes, axis=0)
+    pixels = world.pixels.transpose(1, 0, 2)[None]
+    written(
+        path,
+        pixels if pixels.shape[-1] > 1 else pixels[..., 0].astype(np.uint16),
+        SOPClassUID=MRImageStorage,
+        ImageOrientationPatient=(axes / lengths).T.ravel().round(9).tolist(),
+        ImagePositionPatient=world.affine[:3, 3].round(6).tolist(),
+        PixelSpacing=lengths[::-1].round(9).tolist(),
+    )
+
+
 def write_nrrd(world: World, path: Path) -> None:
     """Write as a program does that counts from the right and the front, as Slicer does not."""
     d = world.dimension
@@ -210,6 +227,23 @@ def test_a_flat_nifti_that_lies_aslant_has_its_mask_there(
         write(world if write is write_nibabel else stack, path)
         study = read_study(path)
         assert np.array_equal(study.pixels[0], world.pixels.transpose(1, 0, 2))
+        write_mask(marked(study), study, mask_path)
+        assert all(mask_of(stack).coincides_with(read(mask_path)) for read in READERS[extension])
+
+
+@settings(max_examples=50)
+@given(world=worlds((2,), aslant=True), extension=st.sampled_from(HOLDS_GEOMETRY))
+def test_a_slice_in_dicom_lies_where_its_tags_say_and_so_does_its_mask(world: World, extension: str) -> None:
+    affine = world.affine.copy()
+    # The way to the next slice, where there is none.
+    affine[:3, 2] = np.cross(*(affine[:3, axis] / np.linalg.norm(affine[:3, axis]) for axis in range(2)))
+    stack = World(world.pixels[:, :, None], affine)
+    with TemporaryDirectory() as folder:
+        path, mask_path = Path(folder) / "slice.dcm", Path(folder) / f"mask{extension}"
+        write_dicom(world, path)
+        study = read_study(path)
+        assert np.array_equal(study.pixels[0], world.pixels.transpose(1, 0, 2))
+        assert stack.coincides_with(read_sitk(path))
         write_mask(marked(study), study, mask_path)
         assert all(mask_of(stack).coincides_with(read(mask_path)) for read in READERS[extension])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import tempfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -174,6 +175,33 @@ def test_what_is_corrected_is_looked_at_as_it_was_outlined(viewer: Viewer, cine:
     assert np.array_equal(frame, kept[1])
 
 
+def test_nothing_is_outlined_outside_of_the_field_of_view(viewer: Viewer) -> None:
+    inside = np.zeros((ROWS, COLUMNS), bool)
+    inside[:, 40:150] = True
+    dark = np.where(inside[..., None], IMAGE // 2 + 100, 2).astype(np.uint8)
+    # Vessels beside it, darker than the border around them, would be seen.
+    dark[:, :36][VESSELS[:, :36]] = 0
+    found = viewer.segment("salt", png(dark)).labels > 0
+    assert found[:, 44:146].any()
+    assert not found[:, :36].any()
+    whole = {"roi": [0, COLUMNS, 0, ROWS, 0, 0]}
+    kept = viewer.segment("salt_edit", png(dark), one_slice(VESSELS), label_name="vessel", **whole).labels > 0
+    assert np.array_equal(kept[:, :36], VESSELS[:, :36])
+
+
+def test_a_look_at_what_is_no_run_is_refused_with_a_label_too(viewer: Viewer, cine: Upload) -> None:
+    viewer.put_image("flat", png(IMAGE))
+    viewer.put_image("run", cine)
+    for image, mask, view, said in (
+        ("flat", one_slice(VESSELS), {"projection": "peak"}, "no run"),
+        ("run", nrrd(np.stack([VESSELS.astype(np.uint8)] * 4)), {"subtract": True, "mask_frame": 9}, "no frame 10"),
+    ):
+        refused = viewer.put_label(image, mask, view=view)
+        assert refused.status_code == 400
+        assert said in refused.json()["detail"]
+    assert viewer.infer("salt", "flat", projection="peak").status_code == 400
+
+
 @pytest.mark.parametrize("said", [None, {"subtract": True, "mask_frame": 1}, {"projection": "none"}])
 def test_a_label_remembers_how_the_run_was_looked_at(
     viewer: Viewer, cine: Upload, said: dict[str, object] | None
@@ -185,6 +213,10 @@ def test_a_label_remembers_how_the_run_was_looked_at(
     info = viewer.send("GET", "/datastore/label/info", params={"label": "run", "tag": "final"}).json()
     seen = RunView.of(info.get("view", {}))
     assert seen == RunView.of(said or {"projection": "minimum"})
+    nonsense = {"info": json.dumps({"view": "from above"})}
+    query = {"label": "run", "tag": "original"}
+    assert viewer.send("PUT", "/datastore/label/info", params=query, data=nonsense).status_code == 200
+    assert viewer.put_label("run", nrrd(mask)).status_code == 200
     refused = viewer.put_label("run", nrrd(mask), view={"projection": "maximum"})
     assert refused.status_code == 400
     assert "minimum" in refused.json()["detail"]

@@ -112,7 +112,7 @@ def test_an_image_that_was_learned_is_segmented_better(tiny_sam: VesselSam, fram
 
     def score() -> float:
         predictor = Predictor(tiny_sam, overlap=16, magnify=1)
-        return dice(predictor.segment(predictor.embed(frame.rgb), "vessel") > 0.5, truth)
+        return dice(predictor.segment(predictor.embed_input(frame.rgb), "vessel") > 0.5, truth)
 
     before = score()
     adapter = attach(tiny_sam, AdapterConfig("full"))

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from scipy import ndimage
+from skimage.draw import disk
 
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.imaging.run import RunView
@@ -234,6 +235,46 @@ def test_a_projection_is_learned_once_with_the_mask_that_was_corrected(
     assert np.array_equal(learned.labels, labels[1])
     assert learned.rgb[vessel > 0].mean() < learned.rgb[vessel == 0].mean()
     assert len(read_labelled(image, paths[1], 1, view=RunView(projection="minimum"))) == 1
+
+
+def a_round_field(tmp_path: Path) -> tuple[str, np.ndarray]:
+    """Write an image with a round field of view; return its file and where the field is."""
+    field = np.zeros((200, 220), bool)
+    field[disk((100, 110), 80)] = True
+    return stored(tmp_path / "round.png", np.where(field, photograph(200, 220) // 2 + 100, 2).astype(np.uint8)), field
+
+
+def test_what_lies_outside_of_the_field_of_view_does_not_count(tmp_path: Path) -> None:
+    image, field = a_round_field(tmp_path)
+    labels = np.zeros((1, *field.shape), np.uint8)
+    labels[0, 60:140] = field[60:140]
+    labels[0, :4, :40] = 1
+    (read,) = read_labelled(image, stored(tmp_path / "label.nrrd", labels), known=1)
+    assert read.weight is not None
+    assert not read.labels[:4].any()
+    assert read.labels[60:140].sum() == labels[0, 60:140].sum()
+    assert set(np.unique(read.weight)) == {0, 1}
+    assert read.weight[field].all()
+
+
+def test_whoever_draws_outside_of_a_field_of_view_that_was_found_is_right(tmp_path: Path) -> None:
+    image, field = a_round_field(tmp_path)
+    labels = np.zeros((1, *field.shape), np.uint8)
+    labels[0, :20] = 1
+    (read,) = read_labelled(image, stored(tmp_path / "label.nrrd", labels), known=1)
+    assert np.array_equal(read.labels, labels[0])
+    assert read.weight is None
+
+
+def test_a_label_under_the_shutter_alone_is_refused(tmp_path: Path) -> None:
+    edges = {"LeftVertical": 0, "RightVertical": COLUMNS + 1, "UpperHorizontal": 0, "LowerHorizontal": 11}
+    shutter = {f"Shutter{name}Edge": place for name, place in edges.items()}
+    pixels = photograph(1, ROWS, COLUMNS).astype(np.uint16)
+    image = written(tmp_path / "a.dcm", pixels, ShutterShape="RECTANGULAR", **shutter)
+    labels = np.zeros((1, ROWS, COLUMNS), np.uint8)
+    labels[:, 15:] = 1
+    with pytest.raises(ImageError, match=r"a\.dcm lies under the shutter"):
+        read_labelled(str(image), stored(tmp_path / "label.nrrd", labels), known=1)
 
 
 def test_what_lies_under_the_shutter_does_not_count(tmp_path: Path) -> None:

@@ -72,8 +72,10 @@ class DrawingTask(SaltTask):
         """Draw a mask, write it as the request wants it, and measure it if that is asked for."""
         extension = str(request.get("result_extension") or ".nrrd")
         check_result(extension)
-        study = looked_at(request, self.host.studies.read(path, RunView.of(request)))
+        view = RunView.of(request)
         with self.host.jobs.running(request.get("job")) as job:
+            seen = self.host.studies.read(path, view)
+            study = looked_at(request, seen)
             mask, names, version = self.answer(request, study, job)
         with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
             result = file.name
@@ -82,7 +84,8 @@ class DrawingTask(SaltTask):
         except (ImageError, OSError):
             Path(result).unlink(missing_ok=True)
             raise
-        params = {"label_names": self.labels, "version": version, "stopped": job.stopped}
+        looked = view.found(seen).told()
+        params = {"label_names": self.labels, "version": version, "stopped": job.stopped, "view": looked}
         if request.get("measure"):
             params["measurements"] = measured(mask, names, study)
         return result, params

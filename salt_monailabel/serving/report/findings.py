@@ -9,6 +9,7 @@ from pathlib import Path
 
 from salt_monailabel.imaging import ImageError, read_mask
 from salt_monailabel.imaging.burned_in import burned_in
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.training.held_back import images_held_back
 from salt_monailabel.training.metrics import cl_dice, dice
 from salt_monailabel.versions import BASE
@@ -64,7 +65,7 @@ def without_dates(efforts: Sequence[Effort]) -> list[Effort]:
 
 
 def _cases(store: VesselDatastore, host: ModelHost, names: CaseNames) -> Iterator[Case]:
-    """Return the first frames of images that are held back, as the model in use segments them."""
+    """Return a frame with a label of each image that is held back, as the model in use segments it."""
     pairs = {pair["id"]: pair for pair in store.datalist()}
     held_back = images_held_back(pairs)[:SEGMENTED]
     if not held_back:
@@ -72,11 +73,13 @@ def _cases(store: VesselDatastore, host: ModelHost, names: CaseNames) -> Iterato
     predictor, version = host.predictor()
     for name in held_back:
         try:
-            study = host.studies.read(pairs[name]["image"])
-            truth = read_mask(pairs[name]["label"], study)[0] > 0
-            text = burned_in(study, Path(pairs[name]["image"]))
+            image = pairs[name]["image"]
+            text = burned_in(host.studies.read(image), Path(image))
+            study = host.studies.read(image, RunView.of(pairs[name].get("view", {})))
+            labels = read_mask(pairs[name]["label"], study) > 0
         except ImageError:
             continue
-        frame = study.frame(0)
-        found = host.outline(predictor, version, frame) > 0
+        labelled = int(labels.any(axis=(1, 2)).argmax())
+        frame, truth = study.frame(labelled), labels[labelled]
+        found = study.within(host.outline(predictor, version, frame)) > 0
         yield Case(names(name), frame, truth, found, dice(found, truth), cl_dice(found, truth), text)

@@ -135,8 +135,8 @@ class EditRequest:
         Of a run, the one that is corrected: mask, clicks and answer are of that alone, and k is 0.
     carry : (first, last), optional
         Frames to carry the masks of the key frames to; those are `key_frames`, or else the corrected ones.
-    view : RunView, optional
-        How the run is looked at.
+    view : mapping
+        How the run is looked at, as the server or `RunView.told` says it; by default as it is.
     """
 
     label: str
@@ -148,7 +148,7 @@ class EditRequest:
     frame: int | None = None
     carry: tuple[int, int] | None = None
     key_frames: tuple[int, ...] = ()
-    view: RunView | None = None
+    view: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ class OutlinesClient(Caller):
         job : str
             A name of the caller's choice for this request, to ask how far it is, and to stop it.
         """
-        params = {**_MASK, **_told(view), **_job(job)}
+        params = {**_MASK, **(view.told() if view else {}), **_job(job)}
 
         def read(reply: Reply) -> Generator[None, None, Outline]:
             mask, known = yield from _parts(reply, shape)
@@ -151,11 +151,7 @@ def _edit(edit: EditRequest) -> dict[str, Any]:
         "key_frames": edit.key_frames or None,
         "strokes": None if edit.mask is None else True,
     }
-    return _given(wish) | _told(edit.view)
-
-
-def _told(view: RunView | None) -> dict[str, Any]:
-    return {} if view is None else view.told()
+    return {**_given(wish), **edit.view}
 
 
 def _given(wish: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +130,14 @@ class Parameters:
     def address_of(self, identity: str) -> str:
         """Return where the server of an identity was last; empty if that is not known."""
         return self.node.GetParameter(_address(identity))
+
+    def view(self, mark: str) -> dict[str, Any]:
+        """Return how a run is looked at, by its `names.mark`; nothing if that is not known."""
+        return json.loads(self.node.GetParameter(f"view {mark}") or "{}")
+
+    def keep_view(self, mark: str, view: Mapping[str, Any]) -> None:
+        """Remember how a run is looked at."""
+        self.node.SetParameter(f"view {mark}", json.dumps(view))
 
     @property
     def measured(self) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import slicer
@@ -91,6 +92,15 @@ class Case:
     def empty(self) -> bool:
         """Whether nothing is outlined."""
         return not any(part.any() for label in self.labels for part in self.outlines.parts(label))
+
+    @property
+    def view(self) -> Mapping[str, Any]:
+        """How a run was looked at when it was outlined, in the server's words; nothing before."""
+        return self._parameters.view(self._mark)
+
+    @view.setter
+    def view(self, view: Mapping[str, Any]) -> None:
+        self._parameters.keep_view(self._mark, view)
 
     @property
     def settled(self) -> bool:

@@ -9,7 +9,7 @@ from ..answers import EditRequest, Outline, Problem
 from ..pixels import mask_to_nrrd
 from .case import Case
 from .context import Context
-from .segment import Segment, looked_at
+from .segment import Segment, view_of
 from .server import Server
 from .uploads import Uploads
 
@@ -177,7 +177,7 @@ class Correct:
             tuple((*click, 0) for click in foreground),
             tuple((*click, 0) for click in background),
             frame=frame,
-            view=looked_at(case, self._context.parameters),
+            view=view_of(case, self._context.parameters),
             **{kind: action.value for kind, action in firsts.items()},
         )
 

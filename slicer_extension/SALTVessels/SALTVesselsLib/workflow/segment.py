@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Sequence
-from typing import Literal, cast
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -121,6 +121,8 @@ class Segment:
 
         def outlined(outline: Outline) -> None:
             words = f"{case.image} is outlined by {called(outline.version)}."
+            if view is not None and not case.gone:
+                case.view = outline.params.get("view") or view.told()
             self._take(case, _frames(case, view, frame, outline), outline, begun, words)
 
         self._begin(case, view is not None)
@@ -151,7 +153,7 @@ class Segment:
             self._take(case, frames, outline, begun, f"The frames of {case.image} follow those you corrected.")
 
         def send(mask: bytes) -> None:
-            view, reached = looked_at(case, self._context.parameters), (0, case.shape[0] - 1)
+            view, reached = view_of(case, self._context.parameters), (0, case.shape[0] - 1)
             edit = EditRequest(label, mask, carry=reached, key_frames=tuple(keys), view=view)
             self._context.latest.start(
                 _REQUEST,
@@ -211,6 +213,14 @@ def looked_at(case: Case, parameters: Parameters, frame: int | None = None) -> R
     # Over time, all frames are looked at.
     first, last = (0, -1) if frame is None or projection != "none" else (frame, frame)
     return RunView(first, last, parameters.subtraction, None, projection)
+
+
+def view_of(case: Case, parameters: Parameters) -> Mapping[str, Any]:
+    """Return how an image is corrected: as it was outlined, or as it would be now; that is remembered."""
+    wanted = looked_at(case, parameters)
+    if wanted is not None and not case.view:
+        case.view = wanted.told()
+    return case.view
 
 
 def _frames(case: Case, view: RunView | None, wanted: int | None, outline: Outline) -> list[int]:

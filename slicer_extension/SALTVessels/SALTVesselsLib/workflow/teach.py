@@ -18,7 +18,6 @@ from ..scene.charts import Curve
 from .case import Case
 from .context import Context
 from .images import Images
-from .segment import looked_at
 from .server import Server
 from .uploads import Uploads
 from .words import BASE, called, waiting_words, words_of
@@ -188,8 +187,7 @@ class Teach:
             else:
                 self._context.explain(problem, f"The outline of {image} is still in Slicer.")
 
-        view = looked_at(case, parameters)
-        params = {} if view is None else {"view": view.told()}
+        params = {"view": case.view} if case.view else {}
         self._underway[case] = identity, digest
         self._context.latest.start(
             ("submit", case.volume.GetID()),
