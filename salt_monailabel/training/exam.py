@@ -101,8 +101,9 @@ class HeldBackScore:
 
 def score_held_back(predictor: Predictor, exam: Exam) -> HeldBackScore:
     """Score a model on what was held back of some images, each of which has a question at least."""
+    given = iter(answers(predictor, [question for asked in exam.values() for question in asked]))
     scores = [
-        [(dice(found, truth), cl_dice(found, truth)) for found, truth in answers(predictor, asked)]
+        [(dice(found, truth), cl_dice(found, truth)) for _ in asked for found, truth in next(given)]
         for asked in exam.values()
     ]
     means = np.array([np.mean(image, 0) for image in scores]).reshape(-1, 2)
@@ -110,15 +111,19 @@ def score_held_back(predictor: Predictor, exam: Exam) -> HeldBackScore:
     return HeldBackScore(float(overall[0]), float(overall[1]), tuple(means[:, 0].tolist()), sum(map(len, scores)))
 
 
-def answers(predictor: Predictor, asked: Sequence[Question]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield what a model finds and the truth, both (h, w) bool, of each label that was drawn in each window."""
-    for question in asked:
-        embedded = predictor.embed_part(question.rgb, question.magnify)
-        for value, label in enumerate(predictor.model.labels, start=1):
-            truth = (question.labels == value) & question.counts
-            # A label that was not drawn in an image says nothing of how well it is found.
-            if truth.any():
-                yield (predictor.segment(embedded, label) > predictor.threshold) & question.counts, truth
+def answers(predictor: Predictor, asked: Sequence[Question]) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """Return for each window what a model finds and the truth, both (h, w) bool, of each label that was drawn there."""
+    given: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in asked]
+    embedded = predictor.embed_parts([(question.rgb, question.magnify) for question in asked]) if asked else []
+    for value, label in enumerate(predictor.model.labels, start=1):
+        truths = [(question.labels == value) & question.counts for question in asked]
+        # A label that was not drawn in an image says nothing of how well it is found.
+        drawn = [number for number, truth in enumerate(truths) if truth.any()]
+        predictor.decode_together([embedded[number] for number in drawn], label)
+        for number in drawn:
+            found = predictor.segment(embedded[number], label) > predictor.threshold
+            given[number].append((found & asked[number].counts, truths[number]))
+    return given
 
 
 def why_not(

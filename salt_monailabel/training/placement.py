@@ -6,6 +6,7 @@ What a few of these do to a model is less than what chance does, so that no scor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from scipy.signal import correlate
@@ -23,10 +24,10 @@ FARTHEST, SURE, TIMES, SHARE, LEAST = 48, 0.5, 2.0, 0.25, 200
 def misplaced(predictor: Predictor, frame: LabelledFrame) -> tuple[int, int] | None:
     """Return how far the outline of a frame would have to be moved, in rows and columns; None if it should stay."""
     windows = questions_of([frame], None, predictor.model.input_size)
-    if displacement(list(answers(predictor, windows[:1]))) is None:
+    if displacement([*chain(*answers(predictor, windows[:1]))]) is None:
         return None
     # A catheter beside a vessel looks so in one place, but not in several.
-    return displacement(list(answers(predictor, windows)))
+    return displacement([*chain(*answers(predictor, windows))])
 
 
 def displacement(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int, int] | None:

@@ -64,7 +64,7 @@ def test_a_catheter_beside_a_vessel_in_one_place_does_not_move_an_outline(
     windows = [np.s_[top : top + 100, 250:450] for top in (250, 100, 400)]
     found = [(catheter[window], vessel[window]) for window in windows]
     assert displacement(found[:1]) is not None
-    seen = iter([found[:1], found])
+    seen = iter([[found[:1]], [found]])
     monkeypatch.setattr("salt_monailabel.training.placement.answers", lambda predictor, asked: next(seen))
     frame = LabelledFrame(np.zeros((600, 600, 3), np.float32), vessel.astype(np.uint8), "a")
     assert misplaced(Predictor(tiny_sam, overlap=16), frame) is None

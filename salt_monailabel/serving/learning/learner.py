@@ -161,12 +161,7 @@ class Learner:
         """Train, judge before and after, and return what was done, as the card has it under `training`."""
         update = wish.mode == "update"
         device = best_device(wish.device)
-        asked = time.perf_counter()
-        if update:
-            before = self._judge(adapter, material.exam)
-        else:
-            before = score_held_back(self.host.predictor()[0], material.exam)
-        judging = time.perf_counter() - asked
+        before, judging = _known_score(known, material) or self._score_in_use(adapter if update else None, material)
         budget = wish.seconds or self.host.options.budget(material.images, wish.mode, device.type)
         if update and not wish.seconds:
             # The whole of an update has a time, not its steps alone; judging comes twice more.
@@ -187,6 +182,7 @@ class Learner:
             "seconds": round(time.perf_counter() - started, 1),
             "device": device.type,
             "loss": round(sum(p.loss for p in final) / len(final), 4),
+            "judging_seconds": round(judging, 2),
             "train_dice": round(sum(p.dice for p in final) / len(final), 4),
             "held_back": {
                 "rule": RULE,
@@ -203,6 +199,15 @@ class Learner:
         if self._ready is not None and self._ready[0] == version:
             return self._ready[1]
         return self.host.trainable(version)
+
+    def _score_in_use(self, adapter: Adapter | None, material: Material) -> tuple[HeldBackScore, float]:
+        """Return the score of the version in use, which an adapter may hold, and the seconds that judging takes."""
+        asked = time.perf_counter()
+        if adapter is not None:
+            score = self._judge(adapter, material.exam)
+        else:
+            score = score_held_back(self.host.predictor()[0], material.exam)
+        return score, time.perf_counter() - asked
 
     def _settle(self, adapter: Adapter, start: Sequence[Tensor], exam: Exam) -> tuple[HeldBackScore, float]:
         """Go back half of the way to `start`, unless the whole is clearly better; return the score and the share."""
@@ -244,6 +249,15 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 def _keys(material: Material) -> list[str]:
     """Return what a card calls the labels that judge: one that is corrected is another."""
     return [f"{name} {label}" for name, label in material.judging_sha256.items()]
+
+
+def _known_score(known: Mapping[str, Any], material: Material) -> tuple[HeldBackScore, float] | None:
+    """Return the score of the version in use and the seconds that judging took, if the same labels judged it."""
+    told = known.get("training", {})
+    if "judging_seconds" not in told or [*known.get("best", {})] != _keys(material):
+        return None
+    after = told["held_back"]["after"]
+    return HeldBackScore(**{**after, "images": tuple(after["images"])}), told["judging_seconds"]
 
 
 def _past_scores(material: Material, known: Mapping[str, Any], now: Sequence[float]) -> tuple[list[float], list[float]]:

@@ -67,11 +67,11 @@ def copy(lesson: Lesson, tmp_path: Path) -> Path:
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, *dice: float) -> None:
-    """Have what is held back scored as this, in this order."""
+    """Have what is held back scored as this, in this order: before an update, with the whole of it, with half of it."""
     scores = iter([HeldBackScore(score, 0.8, (score,), 3) for score in dice])
-    monkeypatch.setattr(
-        "salt_monailabel.serving.learning.learner.score_held_back", lambda predictor, exam: next(scores)
-    )
+    learner = "salt_monailabel.serving.learning.learner"
+    monkeypatch.setattr(f"{learner}.score_held_back", lambda predictor, exam: next(scores))
+    monkeypatch.setattr(f"{learner}._known_score", lambda known, material: None)
 
 
 def pair(studies: Path, name: str) -> dict[str, str]:
@@ -218,6 +218,25 @@ def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_us
         better = viewer.train(seconds=0.1).json()
         assert (better["version"], better["promoted"], store.current()) == ("0003", True, "0003")
     assert [store.card(name)["parent"] for name in ("0002", "0003")] == ["0001", "0001"]
+
+
+def test_what_the_same_labels_said_of_the_version_in_use_is_not_asked_again(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = Learner(ModelHost(Options(), VersionStore(copy / "adapters")))
+    asked: list[HeldBackScore] = []
+    judge = learner._judge
+    monkeypatch.setattr(learner, "_judge", lambda *what: asked.append(judge(*what)) or asked[-1])
+    known = learner.host.store.card("0001")["training"]["held_back"]["after"]
+    result = learner.learn(Wish(seconds=0.1), [pair(copy, "good")])
+    # The whole of the update, and half of it.
+    assert len(asked) == 2
+    assert result["held_back"]["before"] == {**known, "images": tuple(known["images"])}
+    # It would say the same.
+    learner.host.store.promote("0001")
+    monkeypatch.setattr("salt_monailabel.serving.learning.learner._known_score", lambda known, material: None)
+    again = Learner(learner.host).learn(Wish(seconds=0.1), [pair(copy, "good")])
+    assert again["held_back"]["before"]["images"] == pytest.approx(known["images"], abs=1e-4)
 
 
 def test_a_refused_update_leaves_the_loaded_adapter_as_it_was(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
