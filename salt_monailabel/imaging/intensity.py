@@ -39,16 +39,8 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
 def model_input(pixels: np.ndarray) -> np.ndarray:
     """Return what the model sees of an image: a photograph in colours evened, others scaled.
 
-    In OCTA the brightness of the ground is a sign of vessels; `benchmarks/intensities.py` measures both.
-
-    Parameters
-    ----------
-    pixels : ndarray, (H, W), (H, W, 1) or (H, W, 3)
-        Any finite numbers; three channels alike are gray, whatever is drawn on them in colour.
-
-    Returns
-    -------
-    ndarray of float32, (H, W, 3), 0..1
+    In OCTA the brightness of the ground is a sign of vessels; `benchmarks/intensities.py` measures both. Three channels
+    alike are gray, whatever is drawn on them in colour. Parameters and result are those of `to_rgb`.
     """
     return evened(pixels) if _in_colours(pixels) else to_rgb(pixels)
 
@@ -57,16 +49,7 @@ def evened(pixels: np.ndarray) -> np.ndarray:
     """Take the light from each channel, then scale it as `to_rgb` does, by what lies in the field of view.
 
     The fundus is darker at the rim and where the camera did not point, and a vessel is told by what is right beside it.
-
-    Parameters
-    ----------
-    pixels : ndarray, (H, W), (H, W, 1) or (H, W, 3)
-        Any finite numbers.
-
-    Returns
-    -------
-    ndarray of float32, (H, W, 3), 0..1
-        Zero outside of the field of view.
+    Parameters and result are those of `to_rgb`; the result is zero outside of the field of view.
     """
     channels = _halved(pixels)
     field = field_of_view(channels[None])

@@ -12,7 +12,7 @@ from .acquisition import MaskFrames
 from .header import ImageError
 from .projection import minimum_intensity, peak_opacification
 from .study import Frames, Study
-from .subtraction import averaged, mask_frame, registered, shifted, subtract
+from .subtraction import averaged, check_mask, mask_frame, registered, shifted, subtract
 
 Projection = Literal["none", "minimum", "peak"]
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
@@ -96,7 +96,7 @@ class RunView:
         if study.shape[0] < 2 or study.pixels.shape[-1] > 1:
             raise ImageError(f"{study.name} is no run of gray frames: nothing to subtract or project over time")
         if self.subtracted and self.mask is not None:
-            averaged(study.pixels, [self.mask])
+            check_mask([self.mask], study.shape[0])
 
     def seen(self, study: Study) -> Study:
         """Return a run as it is looked at: each of its frames subtracted, or the projection that stands for it.

@@ -74,11 +74,16 @@ def averaged(frames: Frames, indices: Sequence[int]) -> np.ndarray:
     ImageError
         If there is no such frame, or none is named.
     """
+    check_mask(indices, len(frames))
+    return np.mean([frames[index] for index in indices], axis=0, dtype=np.float32)
+
+
+def check_mask(indices: Sequence[int], frames: int) -> None:
+    """Raise `ImageError` if a run of so many frames has none of these indices to subtract, or none is named."""
     if not len(indices):
         raise ImageError("no frame is named as mask; name at least one")
-    if missing := [index for index in indices if not 0 <= index < len(frames)]:
-        raise ImageError(f"there is no frame {missing[0] + 1} to subtract: the run has {len(frames)}; name another")
-    return np.mean([frames[index] for index in indices], axis=0, dtype=np.float32)
+    if missing := [index for index in indices if not 0 <= index < frames]:
+        raise ImageError(f"there is no frame {missing[0] + 1} to subtract: the run has {frames}; name another")
 
 
 def shifted(mask: np.ndarray, rows: float, columns: float) -> np.ndarray:

@@ -134,8 +134,8 @@ class VesselDatastore(NestedDatastore):
                 if not full_path:
                     files = {what: os.path.relpath(path, self._place("")) for what, path in files.items()}
                 with self._guard:
-                    told = _looked_at(self._datastore.label(image_id, FINAL))
-                listed.append({"id": image_id, **files, **({"view": told} if told else {})})
+                    view = _looked_at(self._datastore.label(image_id, FINAL))
+                listed.append({"id": image_id, **files, **view})
         return listed
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
@@ -187,9 +187,7 @@ class VesselDatastore(NestedDatastore):
             view.check(study)
             return {"view": view.told()}
         with self._guard:
-            proposal = self._datastore.label(image_id, PROPOSAL)
-        told = _looked_at(proposal)
-        return {"view": told} if told else {}
+            return _looked_at(self._datastore.label(image_id, PROPOSAL))
 
     def _effort(self, image_id: str, labels: np.ndarray, study: Study) -> dict[str, Any]:
         """Return how many pixels of the proposal were changed, if one was served and is of this size."""
@@ -245,9 +243,10 @@ def _same_pixels(one: Study, other: Study) -> bool:
 
 
 def _looked_at(label: DataModel | None) -> dict[str, Any]:
-    """Return how a run was looked at; nothing if that is not known, or somebody has written something else there."""
+    """Return the `view` of a label; nothing if it is of frames as they are, not known, or something else."""
     with suppress(ImageError):
-        return RunView.of((label and label.info.get("view")) or {}).told()
+        if told := RunView.of((label and label.info.get("view")) or {}).told():
+            return {"view": told}
     return {}
 
 

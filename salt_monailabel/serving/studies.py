@@ -44,9 +44,13 @@ class Studies:
         ImageError
             As `read_study` and `RunView.seen` do.
         """
-        if view is not None:
-            view.check(self.read(path))
-        look = RunView() if view is None else view.of_all
+        view = view or RunView()
+        study = self._seen(path, view.of_all)
+        # What was seen of it before may have been asked for in another way.
+        view.check(study)
+        return study
+
+    def _seen(self, path: str, look: RunView) -> Study:
         try:
             status = os.stat(path)
         except OSError:
@@ -55,7 +59,7 @@ class Studies:
         with self._lock:
             if (kept := self._kept.get(key)) is not None:
                 return kept
-        study = read_study(path) if look.plain else look.seen(self.read(path))
+        study = read_study(path) if look.plain else look.seen(self._seen(path, RunView()))
         if isinstance(study.pixels, np.ndarray):
             study.pixels.flags.writeable = False
         with self._lock:
