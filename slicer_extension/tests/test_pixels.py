@@ -102,3 +102,10 @@ def test_a_damaged_file_is_refused(read: object) -> None:
     for damaged in (b"", b"<html></html>", whole[:20], whole[:-10]):
         with pytest.raises(ValueError, match="no NRRD, or damaged"):
             read(damaged)
+
+
+def test_a_file_that_claims_more_than_it_can_hold_is_refused() -> None:
+    file = mask_to_nrrd(np.zeros((2, 30, 40), np.uint8))
+    for claim in (b"sizes: 40 30 3", b"sizes: 40 30 1", b"sizes: 99999 99999 99999"):
+        with pytest.raises(ValueError, match="no NRRD, or damaged"):
+            mask_from(file.replace(b"sizes: 40 30 2", claim))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+from clocks import MORE_THAN_ONCE, Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,7 +16,7 @@ from SALTVesselsLib.scene import colours, nodes, runs, volumes
 from SALTVesselsLib.scene.segmentation import Outlines
 from scenes import Editor, geometries, masks, moved, new_scene, noise, picture, view
 
-pytest_plugins = ("scenes",)
+pytest_plugins = ("scenes", "clocks")
 
 
 def rectangle(shape: tuple[int, int, int], rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
@@ -265,6 +266,65 @@ def test_a_slice_of_a_stack_is_read_and_written_alone(scene: slicer.vtkMRMLScene
     outlines.put_frame("vessel", 2, OTHER[0])
     assert np.array_equal(outlines.mask("vessel"), np.concatenate([FIRST, FIRST, OTHER, FIRST]))
     assert np.array_equal(outlines.frame_mask("vessel", 2), OTHER[0])
+
+
+@given(masks, st.data())
+@settings(deadline=None, max_examples=40)
+def test_slices_are_written_one_after_another(whole: np.ndarray, data: st.DataObject) -> None:
+    new_scene()
+    outlines = Outlines(volumes.add(picture(np.zeros(whole.shape, np.uint8))), ("artery", "vein"))
+    expected = {label: whole.copy() for label in outlines.labels}
+    for label in outlines.labels:
+        outlines.put(label, whole)
+    outlines.node.GetSegmentation().CollapseBinaryLabelmaps(False)
+    for _ in range(data.draw(st.integers(1, 5))):
+        label, number = data.draw(st.sampled_from(outlines.labels)), data.draw(st.integers(0, len(whole) - 1))
+        expected[label][number] = data.draw(arrays(bool, whole.shape[1:]))
+        outlines.put_frame(label, number, expected[label][number])
+        for each in outlines.labels:
+            assert np.array_equal(outlines.mask(each), expected[each])
+        assert outlines.empty == (not any(mask.any() for mask in expected.values()))
+
+
+def test_a_slice_is_written_on_another_grid(scene: slicer.vtkMRMLScene) -> None:
+    stack = volumes.add(picture(noise(4, 20, 30)))
+    outlines = Outlines(stack, ("vessel",))
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetExtent(0, 4, 0, 4, 0, 3)
+    labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    segment = outlines.node.GetSegmentation().GetSegment("vessel")
+    labelmap.GetPointData().GetScalars().Fill(segment.GetLabelValue())
+    coarse = volumes.ijk_to_ras(stack) @ np.diag([2, 2, 1, 1])
+    coarse[:3, 3] += volumes.ijk_to_ras(stack)[:3, :3] @ (4.5, 2.5, 0)
+    labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(coarse))
+    segment.AddRepresentation("Binary labelmap", labelmap)
+    before = outlines.mask("vessel")
+    assert before.any()
+    outlines.put_frame("vessel", 2, OTHER[0])
+    assert np.array_equal(outlines.mask("vessel"), np.concatenate([before[:2], OTHER, before[3:]]))
+
+
+def test_a_slice_that_was_written_is_seen_and_can_be_undone(scene: slicer.vtkMRMLScene) -> None:
+    stack = volumes.add(picture(noise(3, 20, 30)))
+    outlines = Outlines(stack, ("vessel",))
+    editor = Editor(outlines)
+    whole = np.repeat(FIRST, 3, axis=0)
+    outlines.put("vessel", whole)
+    editor.paint("vessel", np.repeat(OTHER, 3, axis=0))
+    outlines.put_frame("vessel", 1, np.zeros((20, 30), bool))
+    expected = (whole | OTHER) * np.array([1, 0, 1], bool)[:, None, None]
+    seen = slicer.util.arrayFromSegmentBinaryLabelmap(outlines.node, "vessel", stack)
+    assert np.array_equal(seen.astype(bool), expected)
+    editor.logic.Undo()
+    assert np.array_equal(outlines.mask("vessel"), whole)
+
+
+@MORE_THAN_ONCE
+def test_a_slice_of_a_large_stack_is_written_while_nobody_waits(scene: slicer.vtkMRMLScene, clock: Clock) -> None:
+    outlines = Outlines(volumes.add(picture(np.zeros((96, 512, 512), np.uint8))), ("vessel",))
+    outlines.put("vessel", np.ones((96, 512, 512), bool))
+    with clock.watching("a slice"):
+        outlines.put_frame("vessel", 50, noise(512, 512) > 200)
 
 
 def test_there_is_nothing_in_3d_for_a_flat_image(outlines: Outlines, scene: slicer.vtkMRMLScene) -> None:

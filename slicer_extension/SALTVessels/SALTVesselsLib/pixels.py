@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ _MASK_HEADER = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: {} {} {}\nencoding: 
 QUICK, GZIP = 1, 31
 # Bytes that are decompressed in one step.
 _AT_A_TIME = 1 << 20
+# What a byte of a file can become at most: zlib's format allows no more.
+_MOST_COMPRESSED = 1032
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,20 +132,27 @@ def _read(file: bytes) -> Generator[None, None, tuple[sitk.ImageFileReader, np.n
         one = sitk.GetArrayViewFromImage(sitk.Image((1,) * header.GetDimension(), header.GetPixelID(), components))
         shape = header.GetSize()[::-1] + one.shape[header.GetDimension() :]
         stored = memoryview(file)[begin:]
-        content = (yield from _decompressed(stored)) if _COMPRESSED in file[:begin] else stored
+        size = math.prod(shape) * one.itemsize
+        content = (yield from _decompressed(stored, size)) if _COMPRESSED in file[:begin] else stored
         order = ">" if _BIG_ENDIAN in file[:begin] else "<"
         return header, np.frombuffer(content, one.dtype.newbyteorder(order)).reshape(shape)
     except (RuntimeError, zlib.error, ValueError) as error:
         raise ValueError("the file is no NRRD, or damaged") from error
 
 
-def _decompressed(content: bytes | memoryview) -> Generator[None, None, bytearray]:
-    whole, reader = bytearray(), zlib.decompressobj(GZIP)
+def _decompressed(content: bytes | memoryview, size: int) -> Generator[None, None, np.ndarray]:
+    """Return the bytes that were compressed; there should be `size`."""
+    if size > _MOST_COMPRESSED * len(content):
+        raise ValueError("the file ends too early")
+    # One that grows would be copied as it does, which takes the longer the larger it is.
+    whole, filled, reader = np.empty(size, np.uint8), 0, zlib.decompressobj(GZIP)
     while content and not reader.eof:
-        whole += reader.decompress(content, _AT_A_TIME)
+        part = reader.decompress(content, _AT_A_TIME)
+        whole[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
+        filled += len(part)
         content = reader.unconsumed_tail
         yield
-    return whole
+    return whole[:filled]
 
 
 @contextmanager

@@ -22,8 +22,55 @@ def write(node: slicer.vtkMRMLSegmentationNode, segment_id: str, mask: np.ndarra
     ijk_to_ras : ndarray, (4, 4)
         In the segmentation's own coordinates, before parent transforms.
     """
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    logic.SetBinaryLabelmapToSegment(image(mask, ijk_to_ras), node, segment_id, logic.MODE_REPLACE)
+    _replace(node, segment_id, image(mask, ijk_to_ras))
+
+
+def write_slice(
+    node: slicer.vtkMRMLSegmentationNode,
+    segment_id: str,
+    number: int,
+    mask: np.ndarray,
+    shape: tuple[int, int, int],
+    ijk_to_ras: np.ndarray,
+) -> None:
+    """Replace one slice of a segment that shares its labelmap with none; other slices are not gone through.
+
+    `write` takes as long as the stack is large, which holds the application up.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+    segment_id : str
+    number : int
+    mask : ndarray of bool, (rows, columns)
+    shape : tuple of int
+        Of the stack: slices, rows, columns.
+    ijk_to_ras : ndarray, (4, 4)
+        Of the stack.
+    """
+    part = image(mask[None], ijk_to_ras, number)
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    labelmap = _labelmap(segment)
+    if labelmap is None:
+        _replace(node, segment_id, part)
+        return
+    shift = _shift(labelmap, ijk_to_ras, shape)
+    if shift is None:
+        stack = read(node, segment_id, shape, ijk_to_ras)
+        stack[number] = mask
+        write(node, segment_id, stack, ijk_to_ras)
+        return
+    first, size = np.array((0, 0, number)) - shift, np.array((*mask.shape[::-1], 1))
+    own = np.reshape(labelmap.GetExtent(), (3, 2))
+    inside = np.all(own[:, 0] <= first) and np.all(first + size - 1 <= own[:, 1])
+    target = labelmap if inside else _grown(labelmap, part)
+    begin = first - target.GetExtent()[::2]
+    here = tuple(slice(start, start + length) for start, length in zip(begin[::-1], size[::-1], strict=True))
+    _values(target)[here] = mask * segment.GetLabelValue()
+    if inside:
+        labelmap.Modified()
+    else:
+        labelmap.ShallowCopy(target)
 
 
 def separate(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> None:
@@ -46,24 +93,31 @@ def read(
     """
     mask = np.zeros(shape, bool)
     segment = node.GetSegmentation().GetSegment(segment_id)
-    labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
-    if labelmap is None or labelmap.IsEmpty():
+    labelmap = _labelmap(segment)
+    if labelmap is None:
         return mask
     shift = _shift(labelmap, ijk_to_ras, shape)
     if shift is None:
         labelmap, shift = _resampled(labelmap, shape, ijk_to_ras), np.zeros(3, int)
     first = np.array(labelmap.GetExtent()[::2]) + shift
-    values = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
+    values = _values(labelmap)
     there, here = zip(*(_common(*axis) for axis in zip(first[::-1], values.shape, shape, strict=True)), strict=True)
     mask[here] = values[there] == segment.GetLabelValue()
     return mask
 
 
-def image(mask: np.ndarray, ijk_to_ras: np.ndarray) -> slicer.vtkOrientedImageData:
-    """Return a mask, (slices, rows, columns), as an image that knows where it lies."""
+def is_empty(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
+    """Return whether nothing is drawn in one segment, wherever it lies."""
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    labelmap = _labelmap(segment)
+    return labelmap is None or not (_values(labelmap) == segment.GetLabelValue()).any()
+
+
+def image(mask: np.ndarray, ijk_to_ras: np.ndarray, first: int = 0) -> slicer.vtkOrientedImageData:
+    """Return a mask, (slices, rows, columns), as an image that knows where it lies; `first` is its first slice."""
     slices, rows, columns = mask.shape
     labelmap = slicer.vtkOrientedImageData()
-    labelmap.SetDimensions(columns, rows, slices)
+    labelmap.SetExtent(0, columns - 1, 0, rows - 1, first, first + slices - 1)
     labelmap.GetPointData().SetScalars(numpy_to_vtk(mask.astype(np.uint8).ravel(), deep=True))
     labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
     return labelmap
@@ -77,6 +131,29 @@ def regrid(node: slicer.vtkMRMLSegmentationNode, old: np.ndarray, new: np.ndarra
         if not labelmap.IsEmpty() and np.allclose(_matrix(labelmap), old, atol=1e-6):
             labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(new))
             labelmap.Modified()
+
+
+def _replace(node: slicer.vtkMRMLSegmentationNode, segment_id: str, labelmap: slicer.vtkOrientedImageData) -> None:
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetBinaryLabelmapToSegment(labelmap, node, segment_id, logic.MODE_REPLACE)
+
+
+def _labelmap(segment: slicer.vtkSegment) -> slicer.vtkOrientedImageData | None:
+    """Return a segment's own labelmap, None if nothing is drawn."""
+    labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
+    return None if labelmap is None or labelmap.IsEmpty() else labelmap
+
+
+def _values(labelmap: slicer.vtkOrientedImageData) -> np.ndarray:
+    """Return a labelmap's own numbers, (slices, rows, columns), to be read and written."""
+    return vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
+
+
+def _grown(labelmap: slicer.vtkOrientedImageData, part: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
+    """Return a copy that is as large as to hold both."""
+    grown = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.PadImageToContainImage(labelmap, part, grown)
+    return grown
 
 
 def _matrix(labelmap: slicer.vtkOrientedImageData) -> np.ndarray:

@@ -51,6 +51,12 @@ class Outlines:
         self._observe()
         self._remember()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is outlined."""
+        found = ((node, _find(node, label)) for node in self._frames() for label in self.labels)
+        return all(labelmaps.is_empty(node, segment_id) for node, segment_id in found if segment_id)
+
     def mask(self, label: str) -> np.ndarray:
         """Return all of one label's mask, bool, (frames, rows, columns)."""
         return np.concatenate([*self.parts(label)])
@@ -70,20 +76,20 @@ class Outlines:
 
     def frame_mask(self, label: str, frame: int) -> np.ndarray:
         """Return one label's mask of one frame or slice, bool, (rows, columns)."""
-        frames = self._frames()
-        return self._read(frames[0], label)[frame] if len(frames) == 1 else self._read(frames[frame], label)[0]
+        if place(self.node) is None:
+            return self._read(self.node, label)[frame]
+        return self._read(self._of_frame(frame), label)[0]
 
     def put_frame(self, label: str, frame: int, mask: np.ndarray) -> None:
         """Replace one label's mask of one frame or slice, bool, (rows, columns), whether it is shown or not."""
-        frames = self._frames()
-        if mask.shape != (expected := volumes.shape(self.volume)[1:]):
-            raise ValueError(f"a mask of {mask.shape} does not fit a frame of {expected}")
-        if len(frames) > 1:
-            self._write(frames[frame], label, mask[None])
+        shape = _shown_shape(self.volume)
+        if mask.shape != shape[1:]:
+            raise ValueError(f"a mask of {mask.shape} does not fit a frame of {shape[1:]}")
+        if place(self.node) is None:
+            with self._unheard():
+                labelmaps.write_slice(self.node, self._segment(self.node, label), frame, mask, shape, self._grid)
         else:
-            stack = self._read(self.node, label)
-            stack[frame] = mask
-            self._write(self.node, label, stack)
+            self._write(self._of_frame(frame), label, mask[None])
 
     def segment_id(self, label: str) -> str:
         """Return the ID of a label's segment on the frame shown, for an editor; it is made if it was deleted."""
@@ -134,7 +140,11 @@ class Outlines:
 
     def _frames(self) -> list[slicer.vtkMRMLSegmentationNode]:
         """Return one segmentation for each frame of a run, or the only one there is."""
-        return [self._of_frame(number) for number in range(self._count())]
+        where = place(self.node)
+        if where is None:
+            return [self.node]
+        shown, get = where.frame, where.sequence.GetNthDataNode
+        return [self.node if number == shown else get(number) for number in range(where.frames)]
 
     def _count(self) -> int:
         where = place(self.node)

@@ -91,7 +91,7 @@ class Case:
     @property
     def empty(self) -> bool:
         """Whether nothing is outlined."""
-        return not any(part.any() for label in self.labels for part in self.outlines.parts(label))
+        return self.outlines.empty
 
     @property
     def view(self) -> Mapping[str, Any]:

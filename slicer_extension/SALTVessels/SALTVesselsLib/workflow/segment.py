@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Literal, cast
 
-import numpy as np
-
 from ..answers import EditRequest, JobState, Outline, Problem, Projection, RunView
 from ..jobs import Poll
 from ..parameters import Parameters
@@ -225,12 +223,10 @@ def view_of(case: Case, parameters: Parameters) -> Mapping[str, Any]:
 
 def _frames(case: Case, view: RunView | None, wanted: int | None, outline: Outline) -> list[int]:
     """Return the frames to take: one that is wanted, or all; of a run that was stopped, where something was found."""
-    found = [int(frame) for frame in np.flatnonzero(outline.mask.any(axis=(1, 2)))]
-    if view is not None and view.projection == "peak":
-        # The server has chosen the one.
-        return found
-    frames = found if outline.stopped else range(case.shape[0])
-    return [frame for frame in frames if wanted in (None, frame)]
+    # The frame at its peak is the server's choice, whatever is in view.
+    peak = view is not None and view.projection == "peak"
+    frames = [frame for frame in range(case.shape[0]) if peak or wanted in (None, frame)]
+    return [frame for frame in frames if outline.mask[frame].any()] if peak or outline.stopped else frames
 
 
 def _put(case: Case, frames: Sequence[int], outline: Outline, begun: int) -> Generator[None, None, int]:
