@@ -13,6 +13,8 @@ from .transport import Failure, Reply, Request
 HEADERS = ("content-type", "location")
 # Bytes that are taken of a reply at a time; to take the whole of a run at once would hold up the window.
 PIECE = 1 << 21
+# Bytes for which room is made before they arrive; of a reply that claims more, as they do.
+EXPECTED = 1 << 30
 
 
 class QtTransport:
@@ -62,7 +64,7 @@ class _Ticket:
         self._silence.connect("timeout()", self._give_up)
         reply.setReadBufferSize(PIECE)
         reply.connect("uploadProgress(qint64,qint64)", self._alive)
-        reply.connect("metaDataChanged()", self._alive)
+        reply.connect("metaDataChanged()", self._begun)
         reply.connect("readyRead()", self._arrived)
         reply.connect("finished()", self._finished)
         self._silence.start()
@@ -76,6 +78,13 @@ class _Ticket:
     def _alive(self) -> None:
         if not self._over:
             self._silence.start()
+
+    def _begun(self) -> None:
+        self._alive()
+        length = self._reply.rawHeader("content-length").data()
+        if self._received is None and self._body.tell() == 0 and length.isdigit() and int(length) <= EXPECTED:
+            # A body that grew would be copied each time it does, which holds up the window the longer the larger it is.
+            self._body = io.BytesIO(bytes(int(length)))
 
     def _arrived(self) -> None:
         self._alive()
@@ -99,6 +108,7 @@ class _Ticket:
             self._done(Failure("interrupted" if closed else "unreachable", self._reply.errorString()))
             return
         headers = {name: self._reply.rawHeader(name).data().decode("latin-1") for name in HEADERS}
+        self._body.truncate()
         self._done(Reply(status, {name: value for name, value in headers.items() if value}, self._body.getvalue()))
 
     def _give_up(self) -> None:
