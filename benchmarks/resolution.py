@@ -39,7 +39,11 @@ def probabilities(predictor: Predictor, image: np.ndarray, views: str) -> np.nda
     """Return the mean over the views, (H, W)."""
     # A mirror image is its own inverse.
     return np.mean(
-        [view(predictor.segment(predictor.embed_input(view(image)), "vessel")) for view in VIEWS[views]], axis=0
+        [
+            view(predictor.segment(predictor.embed_input(np.ascontiguousarray(view(image))), "vessel"))
+            for view in VIEWS[views]
+        ],
+        axis=0,
     )
 
 

@@ -3,7 +3,7 @@
 from .files import EXTENSIONS, extension_of, read_study
 from .header import ImageError
 from .intensity import model_input, to_rgb
-from .magnify import magnification
+from .magnify import magnification, reduced, reduced_labels
 from .mask import MASK_EXTENSIONS, read_mask, write_mask
 from .overlay import difference, overlay
 from .study import Study
@@ -21,6 +21,8 @@ __all__ = [
     "overlay",
     "read_mask",
     "read_study",
+    "reduced",
+    "reduced_labels",
     "synthesize",
     "to_rgb",
     "write_mask",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from salt_monailabel.imaging import magnification, model_input
+from salt_monailabel.imaging import magnification, model_input, reduced
 from salt_monailabel.imaging.magnify import resized
 from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
@@ -95,7 +95,8 @@ class Predictor:
 
     def embed(self, pixels: np.ndarray) -> Embedded:
         """Encode one frame, (H, W, 1 or 3) in any units."""
-        return self.embed_input(model_input(pixels))
+        rows, columns, _ = pixels.shape
+        return replace(self.embed_input(model_input(reduced(pixels))), shape=(rows, columns))
 
     def embed_input(self, rgb: np.ndarray) -> Embedded:
         """Encode one frame as `model_input` returns it, (H, W, 3) float32 in 0..1."""

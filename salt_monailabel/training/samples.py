@@ -12,7 +12,16 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from salt_monailabel.imaging import ImageError, Study, magnification, model_input, read_mask, read_study
+from salt_monailabel.imaging import (
+    ImageError,
+    Study,
+    magnification,
+    model_input,
+    read_mask,
+    read_study,
+    reduced,
+    reduced_labels,
+)
 from salt_monailabel.imaging.run import RunView
 
 # How much more than others a pixel counts that was corrected; not measured yet.
@@ -94,7 +103,13 @@ def read_labelled(
         raise ImageError(f"the label of {study.name} lies under the shutter; draw one where the image is seen")
     if view.projection == "minimum":
         drawn = drawn[[_changed(labels[drawn], None if proposed is None else proposed[drawn]).argmax()]]
-    return [LabelledFrame(model_input(study.frame(i)), labels[i], study.name, weight(i)) for i in _some(drawn, rng)]
+    return [_as_seen(study.frame(i), labels[i], study.name, weight(i)) for i in _some(drawn, rng)]
+
+
+def _as_seen(pixels: np.ndarray, labels: np.ndarray, name: str, weight: np.ndarray | None) -> LabelledFrame:
+    """Return a frame as the model is shown it, no larger than it looks at it."""
+    seen = None if weight is None else reduced(weight[..., None])[..., 0]
+    return LabelledFrame(model_input(reduced(pixels)), reduced_labels(labels), name, seen)
 
 
 def _believed(study: Study, labels: np.ndarray) -> Study:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from salt_monailabel.imaging import magnify
 from salt_monailabel.inference import Edit, Predictor
 from salt_monailabel.models import Prompts, VesselSam
 
@@ -262,6 +263,21 @@ def test_a_magnified_image_is_answered_in_its_own_pixels(tiny_sam: VesselSam) ->
     assert (embedded.shape, embedded.tiling.shape) == ((50, 70), (75, 105))
     assert predictor.segment(embedded, "vessel").shape == (50, 70)
     assert predictor.edit(embedded, "vessel", Edit(foreground=[(69, 49)])).shape == (50, 70)
+
+
+def test_a_large_image_is_looked_at_smaller_and_answered_in_its_own_pixels(
+    tiny_sam: VesselSam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(magnify, "SIDE", 60)
+    predictor = Predictor(tiny_sam, overlap=16)
+    pixels = noise(150, 120, 1)
+    embedded = predictor.embed(pixels)
+    assert embedded.tiling.shape == (75, 60)
+    drawn = predictor.segment(embedded, "vessel") > predictor.threshold
+    assert drawn.shape == (150, 120)
+    corrected = predictor.edit(embedded, "vessel", Edit(foreground=((100, 130),), mask=drawn)) > predictor.threshold
+    assert corrected.shape == (150, 120)
+    assert np.array_equal(corrected[:20, :20], drawn[:20, :20])
 
 
 def test_what_the_model_leaves_alone_stays_to_the_pixel_though_magnified(tiny_sam: VesselSam) -> None:

@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 from skimage.draw import disk
 
-from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging import ImageError, magnify
 from salt_monailabel.imaging.run import RunView
 from salt_monailabel.training import Augmentation, LabelledFrame, read_labelled
 from salt_monailabel.training.metrics import dice
@@ -175,6 +175,20 @@ def test_a_labelled_image_is_read(tmp_path: Path) -> None:
     assert (read.rgb.shape, read.rgb.dtype, read.name) == ((30, 40, 3), np.float32, "a.png")
     assert read.rgb.min() == 0
     assert read.rgb.max() == 1
+
+
+def test_a_large_image_is_read_as_the_model_looks_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(magnify, "SIDE", 40)
+    labels = np.zeros((1, 120, 80), np.uint8)
+    labels[0, 20:60, 10:40] = 1
+    image, label = stored(tmp_path / "a.nrrd", labels * 100), stored(tmp_path / "l.nrrd", labels)
+    proposal = stored(tmp_path / "p.nrrd", np.roll(labels, 1, axis=1))
+    (read,) = read_labelled(image, label, 1, proposal)
+    assert read.rgb.shape == (60, 40, 3)
+    assert read.labels.shape == read.weight.shape == (60, 40)
+    assert np.array_equal(read.labels > 0, read.rgb[..., 0] > 0.5)
+    assert np.array_equal(read.labels, labels[0, ::2, ::2])
+    assert read.weight.max() == CORRECTED
 
 
 def test_frames_of_a_stack_that_are_not_yet_labelled_are_left_out(tmp_path: Path) -> None:
