@@ -86,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--enlarge", nargs="+", type=int, default=[2, 4])
-    parser.add_argument("--sides", nargs="+", type=int, default=[565, 680, 850, 1130, 2260])
+    parser.add_argument("--sides", nargs="+", type=int, default=[565, 680, 850, 1130, 1700])
     parser.add_argument("--labels", nargs="+", type=int, default=[0, 4])
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)

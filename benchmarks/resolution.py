@@ -31,6 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 VIEWS: dict[str, Sequence[Callable[[np.ndarray], np.ndarray]]] = {
     "as it is": (lambda a: a,),
+    "2 mirror images": (lambda a: a, lambda a: a[:, ::-1]),
     "4 mirror images": (lambda a: a, lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: a[::-1, ::-1]),
 }
 
@@ -97,7 +98,7 @@ def main() -> None:
         for scale in arguments.scales:
             rows += measure(arguments.dataset, scale, labels, arguments.steps, arguments.seed, arguments.device)
             out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-            print(max(rows[-2 * len(THRESHOLDS) :], key=lambda row: row["dice"]), flush=True)
+            print(max(rows[-len(VIEWS) * len(THRESHOLDS) :], key=lambda row: row["dice"]), flush=True)
 
 
 if __name__ == "__main__":

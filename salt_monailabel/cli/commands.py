@@ -82,7 +82,8 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, exte
 
 def _predict(path: Path, out: Path, predictor: Predictor, extension: str) -> None:
     study = read_study(path)
-    mask = study.within(np.stack([predictor.outline(predictor.embed(frame)) for frame in study.frames()]))
+    alone = study.shape[0] == 1
+    mask = study.within(np.stack([predictor.outline(predictor.embed(f, mirrored=alone)) for f in study.frames()]))
     write_result(mask, predictor.model.labels, study, path, out / f"{path.stem}{extension}")
     Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(out / f"{path.stem}_overlay.png")
 

@@ -17,6 +17,11 @@ from salt_monailabel.models.precision import autocast
 from .edits import Edit, TilePrompt, batch_prompts, tile_prompts
 from .tiling import Tiling, thrifty
 
+Axes = tuple[int, ...]
+# Along which tiles are mirrored, and how many tiles may be looked at for one image: two more than one of DRIVE has.
+MIRRORS: tuple[Axes, ...] = ((-1,), (-2,), (-2, -1))
+AFFORDED = 18
+
 
 @dataclass
 class Embedded:
@@ -31,10 +36,14 @@ class Embedded:
     pixels : Tensor, (tiles, 3, S, S)
         RGB in 0..1.
     embeddings : Tensor, (tiles, 256, S/16, S/16)
+    mirrors : tuple of axes
+        Along which the tiles are mirrored, to look at them again where the label alone is asked for.
+    mirrored : dict of axes to Embedded
+        The tiles mirrored, filled as they are looked at.
     automatic : dict of label to ndarray of float32
         Probabilities by label alone, of the image magnified, filled as they are asked for.
     segmented : dict of label to ndarray of float32, (H, W)
-        The same, of the image as it is.
+        The same, of the image as it is, and the mean over mirror images.
     answers : dict of (label, tile, TilePrompt) to ndarray of float32
         Probabilities of the tiles that were touched by the last edit of the automatic mask: clicks come one after the
         other, and a tile that the newest does not fall into has its answer already.
@@ -44,6 +53,8 @@ class Embedded:
     tiling: Tiling
     pixels: Tensor
     embeddings: Tensor
+    mirrors: tuple[Axes, ...] = ()
+    mirrored: dict[Axes, Embedded] = field(default_factory=dict)
     automatic: dict[str, np.ndarray] = field(default_factory=dict)
     segmented: dict[str, np.ndarray] = field(default_factory=dict)
     answers: dict[tuple[str, int, TilePrompt], np.ndarray] = field(default_factory=dict)
@@ -52,7 +63,8 @@ class Embedded:
     def nbytes(self) -> int:
         """Memory it takes, for a cache to count."""
         planes = (*self.automatic.values(), *self.segmented.values(), *self.answers.values())
-        return self.pixels.nbytes + self.embeddings.nbytes + sum(plane.nbytes for plane in planes)
+        own = self.pixels.nbytes + self.embeddings.nbytes + sum(plane.nbytes for plane in planes)
+        return own + sum(mirror.nbytes for mirror in self.mirrored.values())
 
     def gray(self) -> np.ndarray:
         """Return the image itself as the encoder saw it, without its colours: (H, W) float32 in 0..1."""
@@ -93,10 +105,15 @@ class Predictor:
         self.threshold = threshold
         self.magnify = magnify
 
-    def embed(self, pixels: np.ndarray) -> Embedded:
-        """Encode one frame, (H, W, 1 or 3) in any units."""
+    def embed(self, pixels: np.ndarray, mirrored: bool = True) -> Embedded:
+        """Encode one frame, (H, W, 1 or 3) in any units.
+
+        One of few tiles is looked at in mirror images too, unless there are many such frames.
+        """
         rows, columns, _ = pixels.shape
-        return replace(self.embed_input(model_input(reduced(pixels))), shape=(rows, columns))
+        embedded = self.embed_input(model_input(reduced(pixels)))
+        more = AFFORDED // len(embedded.pixels) - 1 if mirrored else 0
+        return replace(embedded, shape=(rows, columns), mirrors=MIRRORS[: max(0, more)])
 
     def embed_input(self, rgb: np.ndarray) -> Embedded:
         """Encode one frame as `model_input` returns it, (H, W, 3) float32 in 0..1."""
@@ -114,9 +131,7 @@ class Predictor:
         tilings = [self._tiling(rgb, magnify) for rgb, magnify in parts]
         cut = [_tiles(rgb, tiling) for (rgb, _), tiling in zip(parts, tilings, strict=True)]
         tiles = cut[0] if len(cut) == 1 else torch.cat(cut)
-        with autocast(self.device):
-            encoded = [self.model.encode(tiles[batch].to(self.device)) for batch in self._batches(range(len(tiles)))]
-        embeddings = torch.cat(encoded).float().split([len(part) for part in cut])
+        embeddings = self._encode(tiles).split([len(part) for part in cut])
         return [
             Embedded((rgb.shape[0], rgb.shape[1]), *known)
             for (rgb, _), *known in zip(parts, tilings, cut, embeddings, strict=True)
@@ -135,7 +150,9 @@ class Predictor:
     def segment(self, embedded: Embedded, label: str) -> np.ndarray:
         """Return the probability of a label at each pixel, by the label alone: (H, W) float32, not to be written to."""
         if label not in embedded.segmented:
-            probabilities = _resample(self._automatic(embedded, label), embedded.shape)
+            planes = [self._automatic(embedded, label)]
+            planes += [self._mirrored(embedded, label, axes) for axes in embedded.mirrors]
+            probabilities = _resample(np.mean(planes, axis=0), embedded.shape)
             probabilities.flags.writeable = False
             embedded.segmented[label] = probabilities
         return embedded.segmented[label]
@@ -196,6 +213,20 @@ class Predictor:
             tiles = self._decode(embedded, range(len(embedded.pixels)), label)
             embedded.automatic[label] = embedded.tiling.join(tiles)
         return embedded.automatic[label]
+
+    def _mirrored(self, embedded: Embedded, label: str, axes: Axes) -> np.ndarray:
+        """Return what `_automatic` does, of tiles that are mirrored, and mirrored back."""
+        if axes not in embedded.mirrored:
+            pixels = embedded.pixels.flip(axes)
+            embedded.mirrored[axes] = Embedded(embedded.shape, embedded.tiling, pixels, self._encode(pixels))
+        tiles = self._decode(embedded.mirrored[axes], range(len(embedded.pixels)), label)
+        return embedded.tiling.join(np.flip(tiles, axes))
+
+    @torch.inference_mode()
+    def _encode(self, tiles: Tensor) -> Tensor:
+        with autocast(self.device):
+            encoded = [self.model.encode(tiles[batch].to(self.device)) for batch in self._batches(range(len(tiles)))]
+        return torch.cat(encoded).float()
 
     def _batches(self, chosen: Sequence[int]) -> list[list[int]]:
         """Return tiles as few batches of nearly the same size: a batch of one is slow."""

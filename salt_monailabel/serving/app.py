@@ -151,7 +151,7 @@ class SaltApp(MONAILabelApp):
 
         def look(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             def work() -> tuple[np.ndarray, np.ndarray]:
-                embedded = predictor.embed(pixels)
+                embedded = predictor.embed(pixels, mirrored=False)
                 likely = np.max([predictor.segment(embedded, label) for label in self.options.labels], axis=0)
                 return likely, embedded.embeddings.cpu().numpy()
 

@@ -99,7 +99,7 @@ class ModelHost:
             if known is not None:
                 self._embedded.move_to_end(key)
                 return known
-        embedded = predictor.embed(frame)
+        embedded = predictor.embed(frame, mirrored=frames == 1)
         if frames > SHORT:
             return embedded
         with self._cached:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import Prompts, VesselSam
+
+# Joining equal tiles is a weighted mean of equal numbers, equal but for rounding.
+ROUNDING = 1e-5
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 @dataclass

@@ -11,15 +11,9 @@ from salt_monailabel.imaging import magnify
 from salt_monailabel.inference import Edit, Predictor
 from salt_monailabel.models import Prompts, VesselSam
 
-from .conftest import Asked
+from .conftest import ROUNDING, Asked, noise
 
 TILE = 64
-# Joining equal tiles is a weighted mean of equal numbers, equal but for rounding.
-ROUNDING = 1e-5
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def answers(predictor: Predictor, monkeypatch: pytest.MonkeyPatch, edited: np.ndarray) -> None:
@@ -70,7 +64,7 @@ def test_the_batch_size_does_not_change_the_answer(tiny_sam: VesselSam) -> None:
 
 
 def test_an_image_is_encoded_once_and_each_label_decoded_once(predictor: Predictor, asked: Asked) -> None:
-    embedded = predictor.embed(noise(100, 64, 3))
+    embedded = predictor.embed(noise(100, 64, 3), mirrored=False)
     assert (asked.encoded, asked.decoded) == (2, 0)
     first = predictor.segment(embedded, "vessel")
     assert (asked.encoded, asked.decoded) == (2, 2)
@@ -80,11 +74,12 @@ def test_an_image_is_encoded_once_and_each_label_decoded_once(predictor: Predict
 
 
 def test_a_cache_can_count_the_memory(predictor: Predictor) -> None:
-    embedded = predictor.embed(noise(64, 64, 3))
-    before = embedded.nbytes
-    assert before == 4 * (3 * TILE**2 + 256 * 4**2)
-    predictor.segment(embedded, "vessel")
-    assert embedded.nbytes == before + 2 * 4 * TILE**2
+    for mirrors in (False, True):
+        embedded = predictor.embed(noise(64, 64, 3), mirrored=mirrors)
+        before = embedded.nbytes
+        assert before == 4 * (3 * TILE**2 + 256 * 4**2)
+        predictor.segment(embedded, "vessel")
+        assert embedded.nbytes == (4 if mirrors else 1) * before + 2 * 4 * TILE**2
 
 
 def test_one_more_click_decodes_only_the_tiles_it_falls_into(predictor: Predictor, asked: Asked) -> None:
