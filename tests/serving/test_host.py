@@ -33,9 +33,9 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     frames: list[np.ndarray] = []
     embed = Predictor.embed
 
-    def counted(self: Predictor, pixels: np.ndarray) -> object:
+    def counted(self: Predictor, pixels: np.ndarray, mirrored: bool) -> object:
         frames.append(pixels)
-        return embed(self, pixels)
+        return embed(self, pixels, mirrored)
 
     monkeypatch.setattr(Predictor, "embed", counted)
     return frames
@@ -101,6 +101,16 @@ def test_a_long_run_is_segmented_without_being_kept(
     predictor, version = host.predictor()
     host.embedded(predictor, version, run[-1, ..., None])
     assert len(embedded) == frames + (0 if kept else 1)
+
+
+def test_single_images_are_seen_in_mirrors_and_frames_of_a_run_are_not(host: ModelHost, tmp_path: Path) -> None:
+    frames = np.stack([noise(0), noise(1)])
+    sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=True), str(tmp_path / "run.nrrd"))
+    SaltSegment(host)({"image": str(tmp_path / "run.nrrd")})
+    SaltSegment(host)({"image": kept_ahead(tmp_path / "single.nrrd", 2)})
+    predictor, version = host.predictor()
+    looked = [len(host.embedded(predictor, version, noise(seed)).mirrored) for seed in range(3)]
+    assert looked == [0, 0, 3]
 
 
 @pytest.mark.parametrize(
