@@ -48,7 +48,7 @@ class Run:
     def embed(self, k: int) -> Embedded:
         """Return what the encoder saw of a frame."""
         if k not in self._embedded:
-            self._embedded[k] = self.predictor.embed(self.frames[k])
+            self._embedded[k] = self.predictor.embed(self.frames[k], mirrored=False)
         return self._embedded[k]
 
     def own(self, k: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salt_monailabel.imaging import model_input, read_mask, read_study, synthesize
+from salt_monailabel.imaging import model_input, read_mask, read_study, reduced_labels, synthesize
 from salt_monailabel.training import LabelledFrame, read_cases, read_labelled
 
 # Drawings to learn from and to score start at these seeds; pretraining draws its own from 62-bit numbers.
@@ -50,6 +50,8 @@ def real(dataset: Path) -> Task:
             inside = case.fov is None or read_mask(case.fov, study)[0] > 0
             # The truth is all of the mask, also where no field of view was found.
             truth = (read_mask(case.mask, study)[0] > 0).astype(np.uint8)
+            if reduced_labels(truth).shape != truth.shape:
+                raise SystemExit(f"{case.image} is larger than the model looks at it; no figure here is of such images")
             (frame,) = read_labelled(str(case.image), str(case.mask), 1)
             found.append((replace(frame, labels=truth), inside))
         return found

@@ -82,8 +82,8 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, exte
 
 def _predict(path: Path, out: Path, predictor: Predictor, extension: str) -> None:
     study = read_study(path)
-    alone = study.shape[0] == 1
-    mask = study.within(np.stack([predictor.outline(predictor.embed(f, mirrored=alone)) for f in study.frames()]))
+    embedded = (predictor.embed(frame, study.is_single) for frame in study.frames())
+    mask = study.within(np.stack([predictor.outline(frame) for frame in embedded]))
     write_result(mask, predictor.model.labels, study, path, out / f"{path.stem}{extension}")
     Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(out / f"{path.stem}_overlay.png")
 

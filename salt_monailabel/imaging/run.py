@@ -120,7 +120,7 @@ class RunView:
         if self.projection == "minimum":
             darkest = minimum_intensity(np.stack([frames[index][..., 0] for index in self._chosen(study)]))
             frames = _Seen(lambda index: darkest, study.shape, darkest.nbytes)
-        return Study(frames, study.geometry, study.name, acquisition, visible=study.visible)
+        return Study(frames, study.geometry, study.name, acquisition, visible=study.visible, of_run=study.of_run)
 
     def found(self, seen: Study) -> RunView:
         """Return the same look at a study, with the frame to subtract that was found for it."""

@@ -59,6 +59,8 @@ class Study:
         How a DICOM file says its values are to be shown.
     visible : ndarray of bool, (rows, columns), optional
         Where something is to be seen: what the shutter, or a dark border, leaves free; everywhere, where there is none.
+    of_run : bool
+        Whether it is one frame of a run.
     """
 
     pixels: Frames
@@ -67,6 +69,7 @@ class Study:
     acquisition: Acquisition = field(default_factory=Acquisition)
     presentation: Presentation | None = None
     visible: np.ndarray | None = None
+    of_run: bool = False
     _shown: LRUCache[int, np.ndarray] = field(default_factory=lambda: LRUCache(KEPT), init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -75,6 +78,11 @@ class Study:
         """Frames, rows and columns."""
         frames, rows, columns, _ = self.pixels.shape
         return frames, rows, columns
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is an image by itself, of which there are no others alike."""
+        return len(self.pixels) == 1 and not self.of_run
 
     @property
     def spacing(self) -> tuple[float, float] | None:
@@ -123,4 +131,4 @@ class Study:
         """Return one frame as a study of its own, with the values as they are shown."""
         acquisition = replace(self.acquisition, times=(), mask=None)
         pixels, geometry = self.frame(index)[None], self.geometry.at(index)
-        return Study(pixels, geometry, self.name, acquisition, visible=self.visible)
+        return Study(pixels, geometry, self.name, acquisition, visible=self.visible, of_run=not self.is_single)

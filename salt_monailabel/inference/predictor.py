@@ -21,6 +21,8 @@ Axes = tuple[int, ...]
 # Along which tiles are mirrored, and how many tiles may be looked at for one image: two more than one of DRIVE has.
 MIRRORS: tuple[Axes, ...] = ((-1,), (-2,), (-2, -1))
 AFFORDED = 18
+# A probability, or a change of one, that is no more than rounding.
+NOTHING = 1e-6
 
 
 @dataclass
@@ -108,7 +110,7 @@ class Predictor:
     def embed(self, pixels: np.ndarray, mirrored: bool = True) -> Embedded:
         """Encode one frame, (H, W, 1 or 3) in any units.
 
-        One of few tiles is looked at in mirror images too, unless there are many such frames.
+        One of few tiles is looked at in mirror images too; of frames of a run there are too many for that.
         """
         rows, columns, _ = pixels.shape
         embedded = self.embed_input(model_input(reduced(pixels)))
@@ -188,8 +190,7 @@ class Predictor:
         if edit.mask is None:
             embedded.answers = answers
         tiles[touched] = list(answers.values())
-        # The change is resampled, not the answer: what the model leaves alone stays to the pixel.
-        after = np.clip(before + _resample(tiling.join(tiles) - given, shape), 0, 1)
+        after = _changed(before, given, tiling.join(tiles))
         if edit.mask is None and edit.box is None:
             return after
         changed = (after > self.threshold) != (before > self.threshold)
@@ -252,6 +253,22 @@ class Predictor:
                 logits, _ = self.model.decode(pixels, embedded.embeddings[batch], prompts.to(self.device))
             answers.append(logits[:, 0].float().sigmoid().cpu().numpy())
         return np.concatenate(answers)
+
+
+def _changed(before: np.ndarray, given: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """Return probabilities (H, W) after a change from what was `given` to the `answer`, both of the image resized.
+
+    Not the answer is resampled, but the share of what was there that is lost, and of what was not that is gained: what
+    the model leaves alone stays to the pixel, and what it erases is gone, though finer than its own pixels.
+    """
+    rows, columns = before.shape
+    change = np.where(abs(answer - given) > NOTHING, answer - given, 0)
+    lost, gained = (
+        _resample(np.clip(part / np.maximum(whole, NOTHING), 0, 1), (rows, columns))
+        for part, whole in ((-change, given), (change, 1 - given))
+    )
+    kept = before * (1 - lost)
+    return kept + (1 - kept) * gained
 
 
 def _tiles(rgb: np.ndarray, tiling: Tiling) -> Tensor:

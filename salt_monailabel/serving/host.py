@@ -81,7 +81,9 @@ class ModelHost:
                 self._loaded = version, Predictor(self._load(version), device, threshold=self.options.threshold)
             return self._loaded[1], version
 
-    def embedded(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1) -> Embedded:
+    def embedded(
+        self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1, single: bool = True
+    ) -> Embedded:
         """Return the embedding of a frame (H, W, C), from memory if it was lately seen. Within a turn.
 
         Parameters
@@ -91,15 +93,17 @@ class ModelHost:
         frame : ndarray
         frames : int
             How many are asked for at a time; of many, none is kept.
+        single : bool
+            Whether it is an image by itself; such a one is looked at in mirror images too.
         """
         content = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
-        key = (content, frame.shape, frame.dtype.str, version)
+        key = (content, frame.shape, frame.dtype.str, version, single)
         with self._cached:
             known = self._embedded.get(key)
             if known is not None:
                 self._embedded.move_to_end(key)
                 return known
-        embedded = predictor.embed(frame, mirrored=frames == 1)
+        embedded = predictor.embed(frame, mirrored=single)
         if frames > SHORT:
             return embedded
         with self._cached:
@@ -108,17 +112,19 @@ class ModelHost:
                 self._embedded.popitem(last=False)
         return embedded
 
-    def outline(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1) -> np.ndarray:
+    def outline(
+        self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1, single: bool = True
+    ) -> np.ndarray:
         """Return the label map of a frame, (H, W) uint8, in a turn of its own; parameters as of `embedded`.
 
         Clicks go before learning, but frame after frame would bring it to a stand. So as long as something is learned,
         each of them is followed by a rest of the same length, which clicks do not wait for.
         """
-        work = partial(self._outline, predictor, version, frame, frames)
+        work = partial(self._outline, predictor, version, frame, frames, single)
         return self._whole_images.run(partial(self._after_rest, partial(self.sparing, predictor, work)))
 
-    def _outline(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int) -> np.ndarray:
-        return predictor.outline(self.embedded(predictor, version, frame, frames))
+    def _outline(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int, single: bool) -> np.ndarray:
+        return predictor.outline(self.embedded(predictor, version, frame, frames, single))
 
     def _after_rest(self, work: Callable[[], Answer]) -> Answer:
         if self.learning():
@@ -163,8 +169,8 @@ class ModelHost:
                 if image != self._next:
                     return
                 predictor, version = self.predictor()
-                frame = self.studies.read(image).frame(0)
-                self.outline(predictor, version, frame)
+                study = self.studies.read(image)
+                self.outline(predictor, version, study.frame(0), single=study.is_single)
         except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
             logger.warning("the next image cannot be looked at ahead: %s", error)
 

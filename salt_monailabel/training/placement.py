@@ -22,12 +22,19 @@ FARTHEST, SURE, TIMES, SHARE, LEAST = 48, 0.5, 2.0, 0.25, 200
 
 
 def misplaced(predictor: Predictor, frame: LabelledFrame) -> tuple[int, int] | None:
-    """Return how far the outline of a frame would have to be moved, in rows and columns; None if it should stay."""
+    """Return how far the outline of a frame would have to be moved; None if it should stay.
+
+    Returns
+    -------
+    (int, int) or None
+        Rows and columns, in pixels of the image; down and to the right are positive.
+    """
     windows = questions_of([frame], None, predictor.model.input_size)
     if displacement([*chain(*answers(predictor, windows[:1]))]) is None:
         return None
     # A catheter beside a vessel looks so in one place, but not in several.
-    return displacement([*chain(*answers(predictor, windows))])
+    moved = displacement([*chain(*answers(predictor, windows))])
+    return None if moved is None else (round(moved[0] * frame.pixel), round(moved[1] * frame.pixel))
 
 
 def displacement(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int, int] | None:
@@ -41,7 +48,7 @@ def displacement(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[int, i
     Returns
     -------
     (int, int) or None
-        Rows and columns, in pixels of the image; down and to the right are positive.
+        Rows and columns, in pixels of the windows; down and to the right are positive.
     """
     reach = min([FARTHEST, *(side // 3 for found, _ in pairs for side in found.shape)])
     both, either = np.zeros((2, 2 * reach + 1, 2 * reach + 1))

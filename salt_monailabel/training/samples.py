@@ -34,7 +34,7 @@ FRAMES = 8
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """One frame and its label map.
+    """One frame and its label map, no larger than the model looks at it.
 
     Attributes
     ----------
@@ -47,6 +47,8 @@ class LabelledFrame:
         How much each pixel counts in the loss; all alike by default, not at all where it is zero.
     share : float
         How often it is drawn, relative to the other frames.
+    pixel : float
+        How many pixels of the image one of these is wide.
     """
 
     rgb: np.ndarray
@@ -54,6 +56,7 @@ class LabelledFrame:
     name: str
     weight: np.ndarray | None = None
     share: float = 1.0
+    pixel: float = 1.0
 
 
 def read_labelled(
@@ -109,7 +112,8 @@ def read_labelled(
 def _as_seen(pixels: np.ndarray, labels: np.ndarray, name: str, weight: np.ndarray | None) -> LabelledFrame:
     """Return a frame as the model is shown it, no larger than it looks at it."""
     seen = None if weight is None else reduced(weight[..., None])[..., 0]
-    return LabelledFrame(model_input(reduced(pixels)), reduced_labels(labels), name, seen)
+    small = reduced_labels(labels)
+    return LabelledFrame(model_input(reduced(pixels)), small, name, seen, pixel=labels.shape[0] / small.shape[0])
 
 
 def _believed(study: Study, labels: np.ndarray) -> Study:

@@ -109,3 +109,7 @@ def test_a_file_that_claims_more_than_it_can_hold_is_refused() -> None:
     for claim in (b"sizes: 40 30 3", b"sizes: 40 30 1", b"sizes: 99999 99999 99999"):
         with pytest.raises(ValueError, match="no NRRD, or damaged"):
             mask_from(file.replace(b"sizes: 40 30 2", claim))
+    # One pixel more than is read in one step.
+    longer = mask_to_nrrd(np.zeros((1, 1, (1 << 20) + 1), np.uint8))
+    with pytest.raises(ValueError, match="no NRRD, or damaged"):
+        mask_from(longer.replace(b"sizes: 1048577", b"sizes: 1048576"))

@@ -322,9 +322,39 @@ def test_a_slice_that_was_written_is_seen_and_can_be_undone(scene: slicer.vtkMRM
 @MORE_THAN_ONCE
 def test_a_slice_of_a_large_stack_is_written_while_nobody_waits(scene: slicer.vtkMRMLScene, clock: Clock) -> None:
     outlines = Outlines(volumes.add(picture(np.zeros((96, 512, 512), np.uint8))), ("vessel",))
-    outlines.put("vessel", np.ones((96, 512, 512), bool))
-    with clock.watching("a slice"):
-        outlines.put_frame("vessel", 50, noise(512, 512) > 200)
+    for number in (0, 1, 95, 50):
+        with clock.watching(f"slice {number}"):
+            outlines.put_frame("vessel", number, noise(512, 512) > 200)
+
+
+def test_surfaces_of_a_stack_follow_its_slices(scene: slicer.vtkMRMLScene) -> None:
+    outlines = Outlines(volumes.add(picture(noise(4, 20, 30))), ("artery", "vein"))
+    segmentation, name = outlines.node.GetSegmentation(), "Closed surface"
+    for label in outlines.labels:
+        outlines.put(label, np.repeat(FIRST, 4, axis=0))
+    assert segmentation.CreateRepresentation(name)
+
+    def points(label: str) -> int:
+        return segmentation.GetSegment(label).GetRepresentation(name).GetNumberOfPoints()
+
+    before = points("artery")
+    outlines.put_frame("artery", 2, OTHER[0])
+    assert points("artery") != before
+    assert points("vein") == before
+
+
+def test_what_lies_beside_the_image_is_no_outline(outlines: Outlines, image: slicer.vtkMRMLVolumeNode) -> None:
+    assert outlines.empty
+    segment = outlines.node.GetSegmentation().GetSegment("artery")
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetExtent(-9, -3, -9, -3, 0, 0)
+    labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    labelmap.GetPointData().GetScalars().Fill(segment.GetLabelValue())
+    labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(volumes.ijk_to_ras(image)))
+    segment.AddRepresentation("Binary labelmap", labelmap)
+    assert outlines.empty
+    labelmap.SetExtent(-2, 4, -2, 4, 0, 0)
+    assert not outlines.empty
 
 
 def test_there_is_nothing_in_3d_for_a_flat_image(outlines: Outlines, scene: slicer.vtkMRMLScene) -> None:

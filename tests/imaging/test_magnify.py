@@ -74,7 +74,18 @@ def test_label_and_image_stay_together(side: int, scale: float, seed: int) -> No
         small, seen = reduced_labels(labels), reduced((labels > 0)[..., None].astype(np.uint16))[..., 0]
     assert small.dtype == np.uint8
     assert set(np.unique(small)) <= {0, 3}
-    assert np.array_equal(small == 3, seen >= magnify.ENOUGH)
+    assert np.array_equal(small == 3, seen >= min(magnify.ENOUGH, seen.max() / 2))
+
+
+@given(st.integers(20, 120), st.integers(0, 149))
+def test_a_label_of_the_finest_vessels_alone_stays(side: int, row: int) -> None:
+    labels = np.zeros((150, 160), np.uint8)
+    labels[row] = 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(magnify, "SIDE", side)
+        small = reduced_labels(labels) == 2
+    assert small.any(axis=0).all()
+    assert abs(np.argwhere(small)[:, 0].mean() - (row + 0.5) * side / 150 + 0.5) <= 0.5
 
 
 def test_the_finest_vessels_are_still_there_at_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:

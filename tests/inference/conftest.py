@@ -12,6 +12,7 @@ from torch import Tensor
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import Prompts, VesselSam
 
+TILE = 64
 # Joining equal tiles is a weighted mean of equal numbers, equal but for rounding.
 ROUNDING = 1e-5
 

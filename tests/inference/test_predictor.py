@@ -11,9 +11,7 @@ from salt_monailabel.imaging import magnify
 from salt_monailabel.inference import Edit, Predictor
 from salt_monailabel.models import Prompts, VesselSam
 
-from .conftest import ROUNDING, Asked, noise
-
-TILE = 64
+from .conftest import ROUNDING, TILE, Asked, noise
 
 
 def answers(predictor: Predictor, monkeypatch: pytest.MonkeyPatch, edited: np.ndarray) -> None:
@@ -273,6 +271,25 @@ def test_a_large_image_is_looked_at_smaller_and_answered_in_its_own_pixels(
     corrected = predictor.edit(embedded, "vessel", Edit(foreground=((100, 130),), mask=drawn)) > predictor.threshold
     assert corrected.shape == (150, 120)
     assert np.array_equal(corrected[:20, :20], drawn[:20, :20])
+
+
+@pytest.mark.parametrize("side", [150, 60, 40])
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_what_is_fine_in_a_large_image_can_be_erased_and_drawn(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, side: int, width: int
+) -> None:
+    monkeypatch.setattr(magnify, "SIDE", side)
+    embedded = predictor.embed(noise(150, 150, 1), mirrored=False)
+    line = np.zeros((150, 150), bool)
+    line[20 : 20 + width] = True
+    answers(predictor, monkeypatch, np.zeros((TILE, TILE), bool))
+    erased = predictor.edit(embedded, "vessel", Edit(background=[(5, 20)], mask=line)) > predictor.threshold
+    assert not erased[:, :20].any()
+    answers(predictor, monkeypatch, np.ones((TILE, TILE), bool))
+    drawn = (
+        predictor.edit(embedded, "vessel", Edit(foreground=[(5, 5)], mask=np.zeros_like(line))) > predictor.threshold
+    )
+    assert drawn[:30, :20].all()
 
 
 def test_what_the_model_leaves_alone_stays_to_the_pixel_though_magnified(tiny_sam: VesselSam) -> None:

@@ -15,6 +15,7 @@ from salt_monailabel.inference import Predictor
 from salt_monailabel.models import Architecture, VesselSam
 from salt_monailabel.serving import host as module
 from salt_monailabel.serving.host import ModelHost
+from salt_monailabel.serving.infer.edit import SaltEdit
 from salt_monailabel.serving.infer.segment import SaltSegment
 from salt_monailabel.serving.options import Options
 from salt_monailabel.versions import VersionStore
@@ -33,7 +34,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     frames: list[np.ndarray] = []
     embed = Predictor.embed
 
-    def counted(self: Predictor, pixels: np.ndarray, mirrored: bool) -> object:
+    def counted(self: Predictor, pixels: np.ndarray, mirrored: bool = True) -> object:
         frames.append(pixels)
         return embed(self, pixels, mirrored)
 
@@ -99,7 +100,7 @@ def test_a_long_run_is_segmented_without_being_kept(
     SaltSegment(host)({"image": str(tmp_path / "run.nrrd")})
     assert len(embedded) == frames
     predictor, version = host.predictor()
-    host.embedded(predictor, version, run[-1, ..., None])
+    host.embedded(predictor, version, run[-1, ..., None], single=False)
     assert len(embedded) == frames + (0 if kept else 1)
 
 
@@ -107,10 +108,15 @@ def test_single_images_are_seen_in_mirrors_and_frames_of_a_run_are_not(host: Mod
     frames = np.stack([noise(0), noise(1)])
     sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=True), str(tmp_path / "run.nrrd"))
     SaltSegment(host)({"image": str(tmp_path / "run.nrrd")})
+    SaltSegment(host)({"image": str(tmp_path / "run.nrrd"), "frame": 0})
+    SaltEdit(host)({"image": str(tmp_path / "run.nrrd"), "only_frame": 1, "foreground": [[5, 5, 0]]})
+    host.look_ahead(str(tmp_path / "run.nrrd"))
+    wait_ahead()
+    looked = {len(embedded.mirrored) for embedded in host._embedded.values()}
+    assert looked == {0}
     SaltSegment(host)({"image": kept_ahead(tmp_path / "single.nrrd", 2)})
     predictor, version = host.predictor()
-    looked = [len(host.embedded(predictor, version, noise(seed)).mirrored) for seed in range(3)]
-    assert looked == [0, 0, 3]
+    assert len(host.embedded(predictor, version, noise(2)).mirrored) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import VesselSam
-from salt_monailabel.training import LabelledFrame
+from salt_monailabel.training import LabelledFrame, placement
 from salt_monailabel.training.placement import FARTHEST, displacement, misplaced
 
 VESSELS = synthesize(3, 400, "octa").mask > 0
@@ -76,3 +76,11 @@ def test_windows_add_up() -> None:
     parts = [np.s_[100:200, 100:200], np.s_[170:270, 170:270]]
     assert displacement([(still[part], moved[part]) for part in parts]) == (-20, 0)
     assert displacement([]) is None
+
+
+def test_of_an_image_that_was_made_smaller_its_own_pixels_are_told(
+    tiny_sam: VesselSam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "displacement", lambda pairs: (4, -16))
+    frame = LabelledFrame(np.zeros((90, 80, 3), np.float32), np.ones((90, 80), np.uint8), "large", pixel=2.75)
+    assert misplaced(Predictor(tiny_sam, overlap=16), frame) == (11, -44)

@@ -47,7 +47,7 @@ class SaltEdit(DrawingTask):
         mask = np.zeros(study.shape, bool) if wanted.mask is None else wanted.mask.copy()
         visible = True if study.visible is None else study.visible
         for k in job.over(wanted.corrected, len(wanted.corrected)):
-            found = self._edited(predictor, version, study.frame(k), wanted, k)
+            found = self._edited(predictor, version, study, wanted, k)
             mask[k] = wanted.by_hand(k, np.where(visible, found, mask[k]))
         if wanted.gap is not None:
             k = wanted.gap.frame
@@ -59,9 +59,11 @@ class SaltEdit(DrawingTask):
             mask[k] = wanted.by_hand(k, found & visible)
         return Answer(mask.astype(np.uint8), (wanted.label,), version)
 
-    def _edited(self, predictor: Predictor, version: str, frame: np.ndarray, wanted: Correction, k: int) -> np.ndarray:
+    def _edited(self, predictor: Predictor, version: str, study: Study, wanted: Correction, k: int) -> np.ndarray:
+        frame = study.frame(k)
+
         def work() -> np.ndarray:
-            embedded = self.host.embedded(predictor, version, frame)
+            embedded = self.host.embedded(predictor, version, frame, single=study.is_single)
             return predictor.edit(embedded, wanted.label, wanted.edit(k)) > predictor.threshold
 
         return self.host.sparing(predictor, work)
@@ -70,7 +72,7 @@ class SaltEdit(DrawingTask):
         """Return one of so many frames embedded and segmented."""
 
         def work() -> Embedded:
-            embedded = self.host.embedded(predictor, version, study.frame(k), frames)
+            embedded = self.host.embedded(predictor, version, study.frame(k), frames, study.is_single)
             predictor.segment(embedded, label)
             return embedded
 

@@ -33,5 +33,5 @@ class SaltSegment(DrawingTask):
         mask = np.zeros(study.shape, np.uint8)
         for frames, image in job.over(view.images(study), count):
             # A turn for each: a run of many must not keep a click waiting.
-            mask[list(frames)] = self.host.outline(predictor, version, image, count)
+            mask[list(frames)] = self.host.outline(predictor, version, image, count, study.is_single)
         return Answer(study.within(mask), self.host.options.labels, version)

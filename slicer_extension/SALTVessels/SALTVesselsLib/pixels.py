@@ -148,6 +148,8 @@ def _decompressed(content: bytes | memoryview, size: int) -> Generator[None, Non
     whole, filled, reader = np.empty(size, np.uint8), 0, zlib.decompressobj(GZIP)
     while content and not reader.eof:
         part = reader.decompress(content, _AT_A_TIME)
+        if filled + len(part) > size:
+            raise ValueError("the file goes on after its end")
         whole[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
         filled += len(part)
         content = reader.unconsumed_tail

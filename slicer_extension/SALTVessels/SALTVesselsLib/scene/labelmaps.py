@@ -35,7 +35,8 @@ def write_slice(
 ) -> None:
     """Replace one slice of a segment that shares its labelmap with none; other slices are not gone through.
 
-    `write` takes as long as the stack is large, which holds the application up.
+    `write` takes as long as the stack is large, which holds the application up. It is called where surfaces are shown,
+    for these are made of the whole, and where the labelmap lies on another grid.
 
     Parameters
     ----------
@@ -50,12 +51,13 @@ def write_slice(
     """
     part = image(mask[None], ijk_to_ras, number)
     segment = node.GetSegmentation().GetSegment(segment_id)
-    labelmap = _labelmap(segment)
+    labelmap, kinds = _labelmap(segment), slicer.vtkSegmentationConverter
     if labelmap is None:
         _replace(node, segment_id, part)
         return
     shift = _shift(labelmap, ijk_to_ras, shape)
-    if shift is None:
+    surfaces = node.GetSegmentation().ContainsRepresentation(kinds.GetClosedSurfaceRepresentationName())
+    if shift is None or surfaces:
         stack = read(node, segment_id, shape, ijk_to_ras)
         stack[number] = mask
         write(node, segment_id, stack, ijk_to_ras)
@@ -63,7 +65,7 @@ def write_slice(
     first, size = np.array((0, 0, number)) - shift, np.array((*mask.shape[::-1], 1))
     own = np.reshape(labelmap.GetExtent(), (3, 2))
     inside = np.all(own[:, 0] <= first) and np.all(first + size - 1 <= own[:, 1])
-    target = labelmap if inside else _grown(labelmap, part)
+    target = labelmap if inside else _grown(labelmap, shape, ijk_to_ras)
     begin = first - target.GetExtent()[::2]
     here = tuple(slice(start, start + length) for start, length in zip(begin[::-1], size[::-1], strict=True))
     _values(target)[here] = mask * segment.GetLabelValue()
@@ -106,13 +108,6 @@ def read(
     return mask
 
 
-def is_empty(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
-    """Return whether nothing is drawn in one segment, wherever it lies."""
-    segment = node.GetSegmentation().GetSegment(segment_id)
-    labelmap = _labelmap(segment)
-    return labelmap is None or not (_values(labelmap) == segment.GetLabelValue()).any()
-
-
 def image(mask: np.ndarray, ijk_to_ras: np.ndarray, first: int = 0) -> slicer.vtkOrientedImageData:
     """Return a mask, (slices, rows, columns), as an image that knows where it lies; `first` is its first slice."""
     slices, rows, columns = mask.shape
@@ -149,10 +144,15 @@ def _values(labelmap: slicer.vtkOrientedImageData) -> np.ndarray:
     return vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
 
 
-def _grown(labelmap: slicer.vtkOrientedImageData, part: slicer.vtkOrientedImageData) -> slicer.vtkOrientedImageData:
-    """Return a copy that is as large as to hold both."""
+def _grown(
+    labelmap: slicer.vtkOrientedImageData, shape: tuple[int, int, int], ijk_to_ras: np.ndarray
+) -> slicer.vtkOrientedImageData:
+    """Return a copy as large as to hold all of a grid: one that grew slice by slice would be copied each time."""
     grown = slicer.vtkOrientedImageData()
-    slicer.vtkOrientedImageDataResample.PadImageToContainImage(labelmap, part, grown)
+    whole = slicer.vtkOrientedImageData()
+    whole.SetDimensions(*shape[::-1])
+    whole.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
+    slicer.vtkOrientedImageDataResample.PadImageToContainImage(labelmap, whole, grown)
     return grown
 
 

@@ -54,8 +54,7 @@ class Outlines:
     @property
     def empty(self) -> bool:
         """Whether nothing is outlined."""
-        found = ((node, _find(node, label)) for node in self._frames() for label in self.labels)
-        return all(labelmaps.is_empty(node, segment_id) for node, segment_id in found if segment_id)
+        return not any(self._read(node, label).any() for node in self._frames() for label in self.labels)
 
     def mask(self, label: str) -> np.ndarray:
         """Return all of one label's mask, bool, (frames, rows, columns)."""
