@@ -190,7 +190,12 @@ class Predictor:
         if edit.mask is None:
             embedded.answers = answers
         tiles[touched] = list(answers.values())
-        after = _changed(before, given, tiling.join(tiles))
+        # The change is resampled, not the answer: what the model leaves alone stays to the pixel.
+        change = tiling.join(tiles) - given
+        after = before + _resample(change, shape)
+        if edit.mask is not None and tiling.shape[0] < shape[0]:
+            after -= _fine(before, given, change)
+        after = np.clip(after, 0, 1)
         if edit.mask is None and edit.box is None:
             return after
         changed = (after > self.threshold) != (before > self.threshold)
@@ -255,20 +260,16 @@ class Predictor:
         return np.concatenate(answers)
 
 
-def _changed(before: np.ndarray, given: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """Return probabilities (H, W) after a change from what was `given` to the `answer`, both of the image resized.
+def _fine(before: np.ndarray, given: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Return what goes of a mask (H, W) besides the change, where it is finer than what was `given`, the mask reduced.
 
-    Not the answer is resampled, but the share of what was there that is lost, and of what was not that is gained: what
-    the model leaves alone stays to the pixel, and what it erases is gone, though finer than its own pixels.
+    A vessel of one pixel is a small share of a larger one: that share erased, all of the vessel is meant.
     """
     rows, columns = before.shape
-    change = np.where(abs(answer - given) > NOTHING, answer - given, 0)
-    lost, gained = (
-        _resample(np.clip(part / np.maximum(whole, NOTHING), 0, 1), (rows, columns))
-        for part, whole in ((-change, given), (change, 1 - given))
-    )
-    kept = before * (1 - lost)
-    return kept + (1 - kept) * gained
+    whole = np.maximum(np.where(change > 0, 1 - given, given), NOTHING)
+    share = np.where(abs(change) > NOTHING, np.minimum(abs(change) / whole, 1), 0)
+    given, share = (_resample(plane.astype(np.float32), (rows, columns)) for plane in (given, share))
+    return (before - given) * share
 
 
 def _tiles(rgb: np.ndarray, tiling: Tiling) -> Tensor:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from salt_monailabel.inference import Edit, Predictor
-from salt_monailabel.models import Prompts
 
-from .conftest import ROUNDING, TILE, Asked, noise
+from .conftest import ROUNDING, Asked, noise
 
 
 @pytest.mark.parametrize(("tiles", "views"), [(1, 4), (4, 4), (6, 3), (9, 2), (16, 1), (30, 1)])
@@ -36,25 +33,6 @@ def test_a_mirror_image_has_the_mirrored_answer(predictor: Predictor, axes: tupl
 
     np.testing.assert_allclose(np.flip(answer(mirrored, True), axes), answer(pixels, True), atol=ROUNDING)
     assert not np.allclose(np.flip(answer(mirrored, False), axes), answer(pixels, False), atol=1e-2)
-
-
-@pytest.mark.parametrize("vessel", [True, False])
-def test_a_click_is_followed_whatever_mirrors_showed(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, vessel: bool
-) -> None:
-    embedded = predictor.embed(noise(64, 64, 1))
-    sure = 6.0 if vessel else -6.0
-
-    def decode(images: Tensor, embeddings: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        asked_by_click, as_it_is = prompts.points is not None, torch.equal(images, embedded.pixels)
-        answer = sure if asked_by_click else (sure / 3 if as_it_is else -sure / 3)
-        return torch.full((len(images), 1, TILE, TILE), answer), embeddings
-
-    monkeypatch.setattr(predictor.model, "decode", decode)
-    before = predictor.segment(embedded, "vessel") > predictor.threshold
-    assert (before != vessel).all()
-    click = Edit(foreground=[(30, 30)]) if vessel else Edit(background=[(30, 30)])
-    assert ((predictor.edit(embedded, "vessel", click) > predictor.threshold) == vessel).all()
 
 
 def test_a_click_leaves_what_mirrors_showed_elsewhere(predictor: Predictor) -> None:
