@@ -82,7 +82,7 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, exte
 
 def _predict(path: Path, out: Path, predictor: Predictor, extension: str) -> None:
     study = read_study(path)
-    embedded = (predictor.embed(frame, study.is_single) for frame in study.frames())
+    embedded = (predictor.embed(frame, mirrored=study.is_single) for frame in study.frames())
     mask = study.within(np.stack([predictor.outline(frame) for frame in embedded]))
     write_result(mask, predictor.model.labels, study, path, out / f"{path.stem}{extension}")
     Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(out / f"{path.stem}_overlay.png")

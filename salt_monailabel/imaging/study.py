@@ -60,7 +60,7 @@ class Study:
     visible : ndarray of bool, (rows, columns), optional
         Where something is to be seen: what the shutter, or a dark border, leaves free; everywhere, where there is none.
     of_run : bool
-        Whether it is one frame of a run.
+        Whether it is one frame of a run or stack.
     """
 
     pixels: Frames
@@ -81,7 +81,7 @@ class Study:
 
     @property
     def is_single(self) -> bool:
-        """Whether it is an image by itself, of which there are no others alike."""
+        """Whether it is an image by itself: no run, no stack, and no frame of one."""
         return len(self.pixels) == 1 and not self.of_run
 
     @property

@@ -194,7 +194,7 @@ class Predictor:
         change = tiling.join(tiles) - given
         after = before + _resample(change, shape)
         if edit.mask is not None and tiling.shape[0] < shape[0]:
-            after -= _fine(before, given, change)
+            after -= _too_fine(before, given, change)
         after = np.clip(after, 0, 1)
         if edit.mask is None and edit.box is None:
             return after
@@ -260,10 +260,22 @@ class Predictor:
         return np.concatenate(answers)
 
 
-def _fine(before: np.ndarray, given: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Return what goes of a mask (H, W) besides the change, where it is finer than what was `given`, the mask reduced.
+def _too_fine(before: np.ndarray, given: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Return what goes of a mask, (H, W), beyond a change of it as the model was given it, made smaller.
 
-    A vessel of one pixel is a small share of a larger one: that share erased, all of the vessel is meant.
+    A vessel of one pixel is a small share of a larger one: where that share is erased, all of the vessel is meant.
+
+    Parameters
+    ----------
+    before : ndarray of float32, (H, W)
+        The mask, 0 or 1.
+    given, change : ndarray of float32, (h, w)
+        The same made smaller, 0..1, and what the model would add to it, -1..1.
+
+    Returns
+    -------
+    ndarray of float32, (H, W)
+        To be subtracted, besides adding the change.
     """
     rows, columns = before.shape
     whole = np.maximum(np.where(change > 0, 1 - given, given), NOTHING)

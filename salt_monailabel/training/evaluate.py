@@ -84,7 +84,7 @@ def evaluate(predictor: Predictor, cases: Sequence[Case], label: str) -> Iterato
         truth = masks > 0 if len(predictor.model.labels) == 1 else masks == value
         inside = np.ones_like(truth) if case.fov is None else read_mask(case.fov, study) > 0
         for frame, expected, counts in zip(study.frames(), truth, inside, strict=True):
-            embedded = predictor.embed(frame, study.is_single)
+            embedded = predictor.embed(frame, mirrored=study.is_single)
             prediction = predictor.segment(embedded, label) > predictor.threshold
             yield score(case.image.name, study.within(prediction), expected, counts)
 

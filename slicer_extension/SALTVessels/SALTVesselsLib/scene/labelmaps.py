@@ -51,13 +51,13 @@ def write_slice(
     """
     part = image(mask[None], ijk_to_ras, number)
     segment = node.GetSegmentation().GetSegment(segment_id)
-    labelmap, kinds = _labelmap(segment), slicer.vtkSegmentationConverter
+    labelmap = _labelmap(segment)
     if labelmap is None:
         _replace(node, segment_id, part)
         return
     shift = _shift(labelmap, ijk_to_ras, shape)
-    surfaces = node.GetSegmentation().ContainsRepresentation(kinds.GetClosedSurfaceRepresentationName())
-    if shift is None or surfaces:
+    surface = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
+    if shift is None or node.GetSegmentation().ContainsRepresentation(surface):
         stack = read(node, segment_id, shape, ijk_to_ras)
         stack[number] = mask
         write(node, segment_id, stack, ijk_to_ras)
