@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, TypeVar, get_args
@@ -35,10 +35,17 @@ class MaskFrames:
         Counted from 0; their mean is the mask.
     shift : tuple of float
         By how many pixels the mask is to be moved, down and to the left.
+    ranges : tuple of (int, int)
+        First and last frames that it is subtracted from; all, where none are named.
     """
 
     frames: tuple[int, ...]
     shift: tuple[float, float] = (0.0, 0.0)
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def serves(self, frame: int) -> bool:
+        """Say whether it is subtracted from a frame, counted from 0."""
+        return not self.ranges or any(first <= frame <= last for first, last in self.ranges)
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ class Acquisition:
         Millimetres from row to row and from column to column.
     exposed : ndarray of bool, (rows, columns), optional
         What the shutter leaves free; all, where there is none.
-    mask : MaskFrames, optional
+    masks : tuple of MaskFrames
+        Of a frame, the first that serves it.
     logarithmic : bool
         Whether the values are proportional to the logarithm of the X-ray intensity already.
     """
@@ -64,7 +72,7 @@ class Acquisition:
     times: tuple[float, ...] = ()
     spacing: tuple[float, float] | None = None
     exposed: np.ndarray | None = None
-    mask: MaskFrames | None = None
+    masks: tuple[MaskFrames, ...] = ()
     logarithmic: bool = False
 
 
@@ -76,7 +84,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
         _known(lambda: _times(dataset, frames), ()),
         spacing_of(dataset),
         _known(lambda: _exposed(dataset), None),
-        _known(lambda: _mask(dataset, frames), None),
+        _known(lambda: tuple(_masks(dataset, frames)), ()),
         dataset.get("PixelIntensityRelationship") == "LOG",
     )
 
@@ -155,12 +163,15 @@ def _exposed(dataset: Dataset) -> np.ndarray | None:
     return free if free.any() and not free.all() else None
 
 
-def _mask(dataset: Dataset, frames: int) -> MaskFrames | None:
+def _masks(dataset: Dataset, frames: int) -> Iterator[MaskFrames]:
     for item in dataset.get("MaskSubtractionSequence") or ():
-        numbers = item.get("MaskFrameNumbers") or ()
-        numbers = [numbers] if isinstance(numbers, int) else numbers
-        chosen = tuple(int(number) - 1 for number in numbers if 1 <= int(number) <= frames)
+        chosen = tuple(number - 1 for number in _numbers(item, "MaskFrameNumbers") if 1 <= number <= frames)
+        ends = [number - 1 for number in _numbers(item, "ApplicableFrameRange")]
         rows, columns = map(float, item.get("MaskSubPixelShift") or (0.0, 0.0))
         if item.get("MaskOperation") == "AVG_SUB" and chosen and math.isfinite(rows + columns):
-            return MaskFrames(chosen, (rows, columns))
-    return None
+            yield MaskFrames(chosen, (rows, columns), tuple(zip(ends[::2], ends[1::2], strict=True)))
+
+
+def _numbers(item: Dataset, keyword: str) -> list[int]:
+    numbers = item.get(keyword)
+    return [int(number) for number in ([numbers] if isinstance(numbers, int) else numbers or ())]

@@ -145,20 +145,19 @@ class Presentation:
 
     def __init__(self, dataset: Dataset) -> None:
         self._tags = _only(dataset, _PRESENTING)
-        for macro in _macros(dataset):
-            self._tags.update(_only(macro, _PRESENTING))
-        # It would show nothing.
-        if self._tags.get("RescaleSlope") == 0:
-            del self._tags.RescaleSlope
+        for group in (dataset.get("SharedFunctionalGroupsSequence") or ())[:1]:
+            self._tags.update(_presented(group))
+        self._groups = dataset.get("PerFrameFunctionalGroupsSequence") or ()
         self._inverse = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
         self._gray = int(dataset.get("SamplesPerPixel") or 1) == 1
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """Return a frame (rows, columns, channels) as it is shown; colour stays as it is."""
+    def __call__(self, frame: np.ndarray, index: int) -> np.ndarray:
+        """Return a frame (rows, columns, channels) of that index as it is shown; colour stays as it is."""
         if not self._gray:
             return frame
-        shown = self._looked_up(apply_modality_lut, frame)
-        window = self._looked_up(apply_voi_lut, shown)
+        tags = self._tags_of(index)
+        shown = _looked_up(apply_modality_lut, frame, tags)
+        window = _looked_up(apply_voi_lut, shown, tags)
         # Some objects are tagged with the window of another image.
         shown = window if window.min() < window.max() else shown
         return -shown.astype(np.result_type(shown, np.float32)) if self._inverse else shown
@@ -167,15 +166,28 @@ class Presentation:
         """Return the bytes that a value of a stored kind takes at most once it is shown."""
         return np.dtype(np.float64).itemsize if self._gray else stored.itemsize
 
-    def _looked_up(self, look_up: Callable[[np.ndarray, Dataset], np.ndarray], values: np.ndarray) -> np.ndarray:
-        """Return what a table or window makes of values; a damaged one makes nothing of them."""
-        try:
-            with np.errstate(all="ignore"):
-                found = look_up(values, self._tags)
-        # A table may lack entries, have none, or not be one.
-        except Exception:
-            return values
-        return found if np.isfinite(found).all() else values
+    def _tags_of(self, index: int) -> Dataset:
+        tags = Dataset()
+        tags.is_little_endian, tags.is_implicit_VR = self._tags.is_little_endian, self._tags.is_implicit_VR
+        tags.update(self._tags)
+        # Most objects have none, and damaged ones fail in many ways.
+        with suppress(Exception):
+            tags.update(_presented(self._groups[index]))
+        # It would show nothing.
+        if tags.get("RescaleSlope") == 0:
+            del tags.RescaleSlope
+        return tags
+
+
+def _looked_up(look_up: Callable[[np.ndarray, Dataset], np.ndarray], values: np.ndarray, tags: Dataset) -> np.ndarray:
+    """Return what a table or window makes of values; a damaged one makes nothing of them."""
+    try:
+        with np.errstate(all="ignore"):
+            found = look_up(values, tags)
+    # A table may lack entries, have none, or not be one.
+    except Exception:
+        return values
+    return found if np.isfinite(found).all() else values
 
 
 def _encoded(dataset: Dataset, count: int, name: str) -> list[bytes]:
@@ -193,14 +205,13 @@ def _encoded(dataset: Dataset, count: int, name: str) -> list[bytes]:
     return frames
 
 
-def _macros(dataset: Dataset) -> list[Dataset]:
-    """Return the macros of the functional groups of an enhanced object that say how values are shown."""
-    macros: list[Dataset] = []
-    for which in ("Shared", "PerFrame"):
-        for group in (dataset.get(f"{which}FunctionalGroupsSequence") or ())[:1]:
-            for keyword in ("FrameVOILUTSequence", "PixelValueTransformationSequence"):
-                macros.extend(group.get(keyword) or ())
-    return macros
+def _presented(group: Dataset) -> Dataset:
+    """Return what a functional group of an enhanced object says of how values are shown."""
+    tags = Dataset()
+    for keyword in ("FrameVOILUTSequence", "PixelValueTransformationSequence"):
+        for macro in group.get(keyword) or ():
+            tags.update(_only(macro, _PRESENTING))
+    return tags
 
 
 def _only(dataset: Dataset, keywords: Iterable[str]) -> Dataset:

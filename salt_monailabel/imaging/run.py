@@ -112,11 +112,12 @@ class RunView:
         self.check(study)
         if self.of_all.plain:
             return study
-        acquisition = replace(study.acquisition, mask=None)
+        acquisition = replace(study.acquisition, masks=())
         frames: Frames = _Seen(lambda index: study.frame(index)[..., 0], study.shape, study.pixels.nbytes)
         if self.subtracted:
-            frames, found = self._subtracted(study)
-            acquisition = replace(acquisition, mask=found)
+            masks, found = self._masks(study)
+            frames = self._subtracted(study, masks)
+            acquisition = replace(acquisition, masks=masks if found else ())
         if self.projection == "minimum":
             darkest = minimum_intensity(np.stack([frames[index][..., 0] for index in self._chosen(study)]))
             frames = _Seen(lambda index: darkest, study.shape, darkest.nbytes)
@@ -124,8 +125,8 @@ class RunView:
 
     def found(self, seen: Study) -> RunView:
         """Return the same look at a study, with the frame to subtract that was found for it."""
-        mask = seen.acquisition.mask
-        return replace(self, mask=mask.frames[0]) if self.subtracted and mask is not None else self
+        masks = seen.acquisition.masks
+        return replace(self, mask=masks[0].frames[0]) if self.subtracted and masks else self
 
     def count(self, study: Study) -> int:
         """Return how many images there are to be segmented; raises as `images` does if there are no such frames."""
@@ -154,24 +155,27 @@ class RunView:
             peak = chosen[peak_opacification(np.stack([seen.pixels[index][..., 0] for index in chosen]))]
             yield [peak], seen.frame(peak)
 
-    def _subtracted(self, study: Study) -> tuple[_Seen, MaskFrames | None]:
-        """Return the frames without what was there before, and which frame that is, if it had to be found."""
-        # As stored: a window for the eye would bend what is to be subtracted.
-        tagged, found = study.acquisition.mask, None
+    def _masks(self, study: Study) -> tuple[tuple[MaskFrames, ...], bool]:
+        """Return what is to be subtracted, and whether it had to be found."""
         if self.mask is not None:
-            mask = averaged(study.pixels, [self.mask])[..., 0]
-        elif tagged is not None:
-            mask = shifted(averaged(study.pixels, tagged.frames)[..., 0], *tagged.shift)
-        else:
-            found = MaskFrames((mask_frame(np.asarray(study.pixels)[..., 0]),))
-            mask = averaged(study.pixels, found.frames)[..., 0]
+            return (MaskFrames((self.mask,)),), False
+        if study.acquisition.masks:
+            return study.acquisition.masks, False
+        return (MaskFrames((mask_frame(np.asarray(study.pixels)[..., 0]),)),), True
+
+    def _subtracted(self, study: Study, masks: Sequence[MaskFrames]) -> _Seen:
+        """Return the frames without what was there before."""
+        # As stored: a window for the eye would bend what is to be subtracted.
+        before = [shifted(averaged(study.pixels, mask.frames)[..., 0], *mask.shift) for mask in masks]
 
         def look(index: int) -> np.ndarray:
             frame = study.pixels[index][..., 0]
-            before = registered(mask, frame) if self.registered else mask
-            return subtract(frame[None], before, study.acquisition.logarithmic)[0]
+            # One that none serves is subtracted like the others: all are looked at alike.
+            mask = before[next((number for number, mask in enumerate(masks) if mask.serves(index)), 0)]
+            mask = registered(mask, frame) if self.registered else mask
+            return subtract(frame[None], mask, study.acquisition.logarithmic)[0]
 
-        return _Seen(look, study.shape, study.pixels.nbytes + mask.nbytes), found
+        return _Seen(look, study.shape, study.pixels.nbytes + sum(mask.nbytes for mask in before))
 
     def _chosen(self, study: Study) -> range:
         count = study.shape[0]

@@ -113,7 +113,7 @@ class Study:
         """
         frame = self.pixels[index]
         if self.presentation is not None:
-            frame = self.presentation(frame)
+            frame = self.presentation(frame, index)
         exposed = self.acquisition.exposed
         if exposed is None:
             return frame
@@ -129,6 +129,6 @@ class Study:
 
     def only(self, index: int) -> Study:
         """Return one frame as a study of its own, with the values as they are shown."""
-        acquisition = replace(self.acquisition, times=(), mask=None)
+        acquisition = replace(self.acquisition, times=(), masks=())
         pixels, geometry = self.frame(index)[None], self.geometry.at(index)
         return Study(pixels, geometry, self.name, acquisition, visible=self.visible, of_run=not self.is_single)

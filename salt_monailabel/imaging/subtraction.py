@@ -95,6 +95,8 @@ def shifted(mask: np.ndarray, rows: float, columns: float) -> np.ndarray:
     rows, columns : float
         In pixels: downwards and, as C.7.6.10.1.2 has it, to the left.
     """
+    if rows == columns == 0:
+        return mask.astype(np.float32, copy=False)
     moved = ndimage.shift(mask.astype(np.float32), (rows, -columns), order=3, mode="nearest")
     # Splines overshoot at the edge of a shutter.
     return np.clip(moved, mask.min(), mask.max())

@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from salt_monailabel.imaging import ImageError, read_study
+from salt_monailabel.imaging.acquisition import MaskFrames
 
 from ..dicom import COLUMNS, ROWS, item, run, written
 
@@ -148,8 +149,14 @@ def test_spacing_modality_and_mask_frames(tmp_path: Path) -> None:
     )
     acquisition = study.acquisition
     assert (acquisition.modality, acquisition.spacing) == ("xa", (0.2, 0.3))
-    assert acquisition.mask is not None
-    assert (acquisition.mask.frames, acquisition.mask.shift) == ((0, 1), (0.5, -1.25))
+    assert acquisition.masks == (MaskFrames((0, 1), (0.5, -1.25)),)
+
+
+@pytest.mark.parametrize("ends", [2, [3, 1, 2]])
+def test_mask_frames_of_a_damaged_range_are_not_known(tmp_path: Path, ends: Any) -> None:
+    damaged = item(MaskOperation="AVG_SUB", MaskFrameNumbers=1, ApplicableFrameRange=ends)
+    study = read_study(written(tmp_path / "a.dcm", run(), MaskSubtractionSequence=[damaged]))
+    assert study.acquisition.masks == ()
 
 
 def test_enhanced_objects_say_it_in_functional_groups(tmp_path: Path) -> None:

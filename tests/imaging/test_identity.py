@@ -109,7 +109,7 @@ def test_the_study_is_read_as_before(tmp_path: Path, syntax: Any) -> None:
     assert np.array_equal(np.asarray(before.pixels), np.asarray(after.pixels))
     assert all(np.array_equal(before.frame(n), after.frame(n)) for n in range(3))
     assert before.geometry == after.geometry
-    assert before.acquisition.mask == after.acquisition.mask
+    assert before.acquisition.masks == after.acquisition.masks
     assert np.array_equal(before.acquisition.exposed, after.acquisition.exposed)
     for kept in ("modality", "times", "spacing", "logarithmic"):
         assert getattr(before.acquisition, kept) == getattr(after.acquisition, kept), kept

@@ -52,6 +52,26 @@ def test_the_window_of_a_frame_is_found_beside_groups_that_all_frames_share(tmp_
     assert (shown == shown.min()).mean() > 0.3
 
 
+def test_each_frame_has_the_window_of_its_own_group(tmp_path: Path) -> None:
+    shared = item(FrameVOILUTSequence=[item(WindowCenter=1000, WindowWidth=200)])
+    own = [item(FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=100)]) for center in (500, 3000)]
+    groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": [*own, item()]}
+    study = read_study(written(tmp_path / "a.dcm", run(), **groups))
+    for index, center in enumerate((500, 3000, 1000)):
+        shown, stored = study.frame(index)[..., 0], run()[index]
+        assert (shown[stored > center + 100] == shown.max()).all()
+        assert (shown[stored < center - 100] == shown.min()).all()
+
+
+def test_a_damaged_group_does_not_hide_its_frame(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.dcm", run(), PerFrameFunctionalGroupsSequence=[item()])
+    data = dcmread(path)
+    del data.PerFrameFunctionalGroupsSequence
+    data.add_new("PerFrameFunctionalGroupsSequence", "OB", b"nothing.")
+    data.save_as(path)
+    assert np.array_equal(read_study(path).frame(0)[..., 0], run()[0])
+
+
 def test_numbers_with_the_large_byte_first_become_those_of_this_computer(tmp_path: Path) -> None:
     data = dcmread(written(tmp_path / "a.dcm", run()))
     data.PixelData = run().astype(">u2").tobytes()

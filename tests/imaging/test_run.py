@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from salt_monailabel.imaging import ImageError, Study, read_study
 from salt_monailabel.imaging.run import RunView
+from salt_monailabel.imaging.subtraction import subtract
 
 from ..dicom import COLUMNS, ROWS, item, run, written
 from .test_projection import SIDE, anatomy, vessels
@@ -74,6 +75,17 @@ def test_the_mask_the_file_names_is_subtracted_unless_another_is_chosen(cine: Pa
     assert np.ptp(last) == 0
     ((_, chosen),) = images(study, first=11, last=11, subtracted=True, mask=0)
     assert np.ptp(chosen) > 0.4
+
+
+def test_each_frame_has_the_mask_that_the_file_names_for_it(cine: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(read_study(cine).pixels)[..., 0]
+    first = item(MaskOperation="AVG_SUB", MaskFrameNumbers=[1], ApplicableFrameRange=[2, 6])
+    second = item(MaskOperation="AVG_SUB", MaskFrameNumbers=[7], ApplicableFrameRange=[7, 8, 11, 12])
+    study = read_study(written(tmp_path / "tagged.dcm", pixels, MaskSubtractionSequence=[first, second]))
+    seen = RunView(subtracted=True).seen(study)
+    # Frame 10 has none, and gets the first.
+    for index, mask in {1: 0, 5: 0, 6: 6, 7: 6, 9: 0, 10: 6, 11: 6}.items():
+        assert np.array_equal(seen.frame(index)[..., 0], subtract(pixels[[index]], pixels[mask])[0]), index
 
 
 def test_what_is_subtracted_follows_the_patient_if_that_is_asked_for(tmp_path: Path) -> None:
