@@ -21,7 +21,7 @@ from moving import drawn_run
 from PIL import Image
 from scipy import ndimage
 
-from salt_monailabel.imaging import overlay, read_study, to_rgb
+from salt_monailabel.imaging import Kind, overlay, read_study, to_rgb
 from salt_monailabel.imaging.subtraction import mask_frame
 from salt_monailabel.inference import Edit, Embedded, Predictor
 from salt_monailabel.inference.carrying import carry
@@ -48,7 +48,7 @@ class Run:
     def embed(self, k: int) -> Embedded:
         """Return what the encoder saw of a frame."""
         if k not in self._embedded:
-            self._embedded[k] = self.predictor.embed(self.frames[k], mirrored=False)
+            self._embedded[k] = self.predictor.embed(self.frames[k], Kind(single=False))
         return self._embedded[k]
 
     def own(self, k: int) -> np.ndarray:

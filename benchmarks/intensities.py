@@ -2,6 +2,8 @@
 
 Both sides learn the same crops of the same images, by the same steps, and are asked about the same other images; none
 of them is of the test split. Usage: intensities.py DATASET… [--labels 0 1 4] [--steps 60] [--seeds 0 1]
+
+With --gray the green channel alone is shown, as of a red-free photograph.
 """
 
 from __future__ import annotations
@@ -28,9 +30,15 @@ WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"scaled": to_rgb, "evened
 KEPT = 4
 
 
-def measure(name: str, learned: Sequence[Case], asked: Sequence[Case], steps: int, seed: int) -> dict[str, float]:
+def measure(
+    name: str, learned: Sequence[Case], asked: Sequence[Case], steps: int, seed: int, gray: bool
+) -> dict[str, float]:
     """Return the Dice of images that are shown to the model in one way, after learning from some shown so."""
-    way = WAYS[name]
+    channels = slice(1, 2) if gray else slice(None)
+
+    def way(pixels: np.ndarray) -> np.ndarray:
+        return WAYS[name](pixels[..., channels])
+
     torch.manual_seed(seed)
     adapter = fresh_adapter("vessel_t", ("vessel",), AdapterConfig())
     if learned:
@@ -64,7 +72,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--gray", action="store_true")
     arguments = parser.parse_args()
+    out = RESULTS / ("intensities-gray.json" if arguments.gray else "intensities.json")
     rows = []
     for dataset in arguments.datasets:
         cases = [*read_cases(dataset, "val"), *read_cases(dataset, "train")]
@@ -72,10 +82,12 @@ def main() -> None:
             order = [cases[i] for i in np.random.default_rng(seed).permutation(len(cases))]
             asked = order[KEPT : KEPT + arguments.images]
             for labels in arguments.labels:
-                found = {name: measure(name, order[:labels], asked, arguments.steps, seed) for name in WAYS}
+                found = {
+                    name: measure(name, order[:labels], asked, arguments.steps, seed, arguments.gray) for name in WAYS
+                }
                 rows.append({"dataset": dataset.name, "seed": seed, "labels": labels, "images": len(asked), **found})
                 print(rows[-1], flush=True)
-                (RESULTS / "intensities.json").write_text(json.dumps(rows, indent=1) + "\n")
+                out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

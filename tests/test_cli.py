@@ -136,6 +136,19 @@ def test_predict_writes_a_mask_and_an_overlay_of_the_size_of_the_image(dataset: 
         assert overlay.tobytes() != image.convert("RGB").tobytes()
 
 
+def test_predict_is_told_what_the_images_are_of(dataset: Path, tmp_path: Path) -> None:
+    outlined = []
+    for modality in ("auto", "fundus", "octa"):
+        result = salt("predict", dataset / "images" / "a.png", "--out", tmp_path / modality, "--modality", modality)
+        assert result.exit_code == 0, result.output
+        outlined.append(labels(tmp_path / modality / "a.nrrd"))
+    assert np.array_equal(outlined[0], outlined[1])
+    assert not np.array_equal(outlined[0], outlined[2])
+    refused = salt("predict", dataset / "images" / "a.png", "--out", tmp_path, "--modality", "mri")
+    assert refused.exit_code == 1
+    assert "one of auto, fundus, octa" in refused.output
+
+
 def test_predict_names_a_bad_file_and_does_the_others(dataset: Path, tmp_path: Path) -> None:
     # Square brackets mean colours to the terminal library.
     bad = tmp_path / "bad[eye].png"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from rich.progress import (
 from rich.table import Table
 
 from salt_monailabel.adapters import Adapter, save
-from salt_monailabel.imaging import ImageError, overlay, read_study, to_rgb
+from salt_monailabel.imaging import ImageError, Modality, overlay, read_study, to_rgb
 from salt_monailabel.imaging.result import check_result, write_result
 from salt_monailabel.inference import Predictor, adapted_model, card_of
 from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
@@ -55,7 +56,14 @@ def load_predictor(adapter: Path | None, base: str, weights: Path | None, device
     return Predictor(model, best_device(device), threshold=threshold)
 
 
-def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, extension: str, console: Console) -> None:
+def predict_images(
+    images: Sequence[Path],
+    modality: Modality | None,
+    out: Path,
+    predictor: Predictor,
+    extension: str,
+    console: Console,
+) -> None:
     """Write NAME.nrrd, or as `extension` says, and NAME_overlay.png for each image; a bad one is named and left out.
 
     The overlay is that of the first frame.
@@ -71,7 +79,7 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, exte
     failed = 0
     for path in track(images, "segmenting", console=console):
         try:
-            _predict(path, out, predictor, extension)
+            _predict(path, modality, out, predictor, extension)
         except ImageError as error:
             console.print(str(error), style="red", markup=False, highlight=False)
             failed += 1
@@ -80,21 +88,28 @@ def predict_images(images: Sequence[Path], out: Path, predictor: Predictor, exte
         raise typer.Exit(1)
 
 
-def _predict(path: Path, out: Path, predictor: Predictor, extension: str) -> None:
-    study = read_study(path)
-    embedded = (predictor.embed(frame, mirrored=study.is_single) for frame in study.frames())
+def _predict(path: Path, modality: Modality | None, out: Path, predictor: Predictor, extension: str) -> None:
+    study = read_study(path, modality)
+    embedded = (predictor.embed(frame, study.kind) for frame in study.frames())
     mask = study.within(np.stack([predictor.outline(frame) for frame in embedded]))
     write_result(mask, predictor.model.labels, study, path, out / f"{path.stem}{extension}")
     Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(out / f"{path.stem}_overlay.png")
 
 
 def evaluate_dataset(
-    predictor: Predictor, dataset: Path, split: str, label: str, limit: int | None, out: Path | None, console: Console
+    predictor: Predictor,
+    dataset: Path,
+    split: str,
+    label: str,
+    limit: int | None,
+    modality: Modality | None,
+    out: Path | None,
+    console: Console,
 ) -> None:
     """Print the scores of each image and their mean."""
     cases = read_cases(dataset, split)[:limit]
     predictor.model.label_prompts.index(label)
-    scores = list(track(evaluate(predictor, cases, label), "scoring", total=len(cases), console=console))
+    scores = list(track(evaluate(predictor, cases, label, modality), "scoring", total=len(cases), console=console))
     mean = mean_score(scores)
     table = Table("image", "Dice", "clDice", "HD95 (pixels)", "Dice, full frame", title=f"{dataset.name}, {split}")
     for row in (*scores, mean):
@@ -111,6 +126,7 @@ def train_adapter(
     dataset: Path,
     split: str,
     limit: int | None,
+    modality: Modality | None,
     config: FitConfig,
     device: str,
     out: Path,
@@ -120,7 +136,8 @@ def train_adapter(
     model = adapter.model
     assert isinstance(model, VesselSam)
     cases = read_cases(dataset, split)[:limit]
-    frames = [f for case in cases for f in read_labelled(str(case.image), str(case.mask), len(model.labels))]
+    read = partial(read_labelled, known=len(model.labels), modality=modality)
+    frames = [frame for case in cases for frame in read(str(case.image), str(case.mask))]
     model.to(best_device(device))
     _print_parameters(adapter, console)
     with _bar(console) as bar:

@@ -32,6 +32,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 AdapterFile = Annotated[Path | None, typer.Option(help="An adapter (.safetensors); the base alone by default.")]
 BaseName = Annotated[str, typer.Option(help="Base model: vessel_t, vit_b, vit_l or vit_h.")]
 Weights = Annotated[Path | None, typer.Option(help="A checkpoint of the base, if not in its usual place.")]
+ImageKind = Annotated[str, typer.Option(help="What the images are of: auto, fundus, octa, xa or other.")]
 Threshold = Annotated[float, typer.Option(min=0.01, max=0.99, help="Probability above which a pixel is vessel.")]
 
 
@@ -102,13 +103,17 @@ def predict(
     extension: Annotated[
         str, typer.Option("--format", help=".nrrd, .nii.gz, .mha, .png; or .dcm, a DICOM segmentation of DICOM images.")
     ] = ".nrrd",
+    modality: ImageKind = "auto",
 ) -> None:
     """Segment images: a mask with the image's geometry and an overlay to look at, for each."""
+    from salt_monailabel.imaging import modality_named
+
     from .commands import load_predictor, predict_images
 
     with explained(console):
+        kind = modality_named(modality)
         predictor = load_predictor(adapter, base, weights, device, threshold)
-        predict_images(images, out, predictor, extension, console)
+        predict_images(images, kind, out, predictor, extension, console)
 
 
 @app.command()
@@ -155,13 +160,17 @@ def evaluate(
     device: Device = "auto",
     threshold: Threshold = 0.5,
     out: Annotated[Path | None, typer.Option(help="Write the scores as JSON.")] = None,
+    modality: ImageKind = "auto",
 ) -> None:
     """Score a model on a data set: Dice, clDice and HD95, in the field of view where fov/ has one."""
+    from salt_monailabel.imaging import modality_named
+
     from .commands import evaluate_dataset, load_predictor
 
     with explained(console):
+        kind = modality_named(modality)
         predictor = load_predictor(adapter, base, weights, device, threshold)
-        evaluate_dataset(predictor, dataset, split, label, limit, out, console)
+        evaluate_dataset(predictor, dataset, split, label, limit, kind, out, console)
 
 
 @app.command()
@@ -182,9 +191,11 @@ def train(
     base: BaseName = "vessel_t",
     weights: Weights = None,
     device: Device = "auto",
+    modality: ImageKind = "auto",
 ) -> None:
     """Adapt a base to a data set and write the adapter."""
     from salt_monailabel.adapters import AdapterConfig
+    from salt_monailabel.imaging import modality_named
     from salt_monailabel.inference import fresh_adapter
     from salt_monailabel.models.clip import embed_labels
     from salt_monailabel.training import FitConfig
@@ -198,7 +209,8 @@ def train(
         text = embed_labels(names, clip) if clip else None
         handle = fresh_adapter(base, names, config, weights=weights, text_embeddings=text)
         budget = FitConfig(seconds=seconds, learning_rate=learning_rate)
-        train_adapter(handle, base, dataset, split, limit, budget, device, out, console)
+        kind = modality_named(modality)
+        train_adapter(handle, base, dataset, split, limit, kind, budget, device, out, console)
 
 
 @app.command()

@@ -25,6 +25,22 @@ _BY_TAG: dict[str, Modality] = {
 Told = TypeVar("Told")
 
 
+def modality_named(name: str) -> Modality | None:
+    """Return what a user says that images are of; None for `auto`, with which each says it or looks like it.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `MODALITIES`.
+    """
+    for modality in MODALITIES:
+        if name == modality:
+            return modality
+    if name != "auto":
+        raise ValueError(f"unknown modality '{name}'; one of auto, {', '.join(MODALITIES)}")
+    return None
+
+
 @dataclass(frozen=True)
 class MaskFrames:
     """Which frames show no contrast yet, and how to subtract them (PS3.3 C.7.6.10).
@@ -55,7 +71,7 @@ class Acquisition:
     Attributes
     ----------
     modality : str, optional
-        fundus, octa, xa or other.
+        fundus, octa, xa (all angiograms by X-ray) or other.
     times : tuple of float
         When each frame was taken, in milliseconds from the first; empty if it is no run.
     spacing : tuple of float, optional

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from PIL import Image, ImageSequence, UnidentifiedImageError
 from pydicom import dcmread
 
-from .acquisition import Acquisition, acquisition_of
+from .acquisition import Acquisition, Modality, acquisition_of
 from .dicom import DicomFrames, Presentation
 from .dicom_geometry import geometry_of
 from .field import field_of_view
@@ -43,10 +43,16 @@ def extension_of(path: str | Path) -> str:
     return next((e for e in EXTENSIONS if name.endswith(e)), Path(name).suffix)
 
 
-def read_study(path: str | Path) -> Study:
+def read_study(path: str | Path, modality: Modality | None = None) -> Study:
     """Read PNG, JPEG, TIFF, BMP, NIfTI, NRRD, MetaImage, DICOM, MP4, MOV or AVI; gray or RGB; one frame or several.
 
     The frames of DICOM are decoded as they are asked for. The field of view is what tags say, or found.
+
+    Parameters
+    ----------
+    path : path
+    modality : str, optional
+        What the image is of, whatever the file says and looks like.
 
     Raises
     ------
@@ -61,7 +67,8 @@ def read_study(path: str | Path) -> Study:
         raise ImageError(f"{name} has pixels that are not numbers (NaN or infinite); export it again without them")
     if (looked == looked[0, 0, 0]).all():
         raise ImageError(f"{name} is constant: every pixel is {looked[0, 0, 0]}; check that the export worked")
-    return replace(study, visible=_visible(study))
+    acquisition = replace(study.acquisition, modality=modality or study.acquisition.modality)
+    return replace(study, acquisition=acquisition, visible=_visible(study))
 
 
 def _visible(study: Study) -> np.ndarray | None:

@@ -7,6 +7,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
+from .acquisition import Modality
 from .field import field_of_view
 
 PERCENTILES = (1.0, 99.0)
@@ -36,13 +37,14 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
     return _three(_scaled(channels, _sample(channels).reshape(-1, channels.shape[-1])))
 
 
-def model_input(pixels: np.ndarray) -> np.ndarray:
-    """Return what the model sees of an image: a photograph in colours evened, others scaled.
+def model_input(pixels: np.ndarray, modality: Modality | None = None) -> np.ndarray:
+    """Return what the model sees of an image: a photograph of a fundus evened, others scaled.
 
-    In OCTA the brightness of the ground is a sign of vessels; `benchmarks/intensities.py` measures both. Three channels
-    alike are gray, whatever is drawn on them in colour. Parameters and result are those of `to_rgb`.
+    In OCTA the brightness of the ground is a sign of vessels; `benchmarks/intensities.py` measures both. Where the
+    modality is not known, one in colours is such a photograph. Other parameters and the result are those of `to_rgb`.
     """
-    return evened(pixels) if _in_colours(pixels) else to_rgb(pixels)
+    fundus = in_colours(pixels) if modality is None else modality == "fundus"
+    return evened(pixels) if fundus else to_rgb(pixels)
 
 
 def evened(pixels: np.ndarray) -> np.ndarray:
@@ -59,7 +61,8 @@ def evened(pixels: np.ndarray) -> np.ndarray:
     return _three(scaled)
 
 
-def _in_colours(pixels: np.ndarray) -> bool:
+def in_colours(pixels: np.ndarray) -> bool:
+    """Say whether an image, (H, W, C), is in colours; three channels alike are gray, whatever is drawn on them."""
     if pixels.ndim == 2 or pixels.shape[-1] == 1:
         return False
     channels = _sample(_halved(pixels))

@@ -112,7 +112,7 @@ class RunView:
         self.check(study)
         if self.of_all.plain:
             return study
-        acquisition = replace(study.acquisition, masks=())
+        acquisition = replace(study.acquisition, modality=study.modality, masks=())
         frames: Frames = _Seen(lambda index: study.frame(index)[..., 0], study.shape, study.pixels.nbytes)
         if self.subtracted:
             masks, found = self._masks(study)

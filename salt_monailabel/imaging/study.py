@@ -7,14 +7,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from cachetools import LRUCache, cachedmethod
 
-from .acquisition import Acquisition
+from .acquisition import Acquisition, Modality
 from .dicom import Presentation
 from .geometry import Geometry
+from .intensity import in_colours
 
 # Frames that are kept as they are shown: click follows click on the same one.
 KEPT = 4
@@ -40,6 +41,24 @@ class Frames(Protocol):
     def __getitem__(self, index: int, /) -> np.ndarray: ...
 
     def __array__(self) -> np.ndarray: ...
+
+
+class Kind(NamedTuple):
+    """What decides how the model looks at an image, beside its pixels.
+
+    Attributes
+    ----------
+    single : bool
+        Whether it is an image by itself: no frame of a run or stack.
+    modality : str, optional
+        What its colours say, where it is not known.
+    """
+
+    single: bool = True
+    modality: Modality | None = None
+
+
+BY_ITSELF = Kind()
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,20 @@ class Study:
     def is_single(self) -> bool:
         """Whether it is an image by itself: no run, no stack, and no frame of one."""
         return len(self.pixels) == 1 and not self.of_run
+
+    @property
+    def modality(self) -> Modality:
+        """What a tag or the user says; else a photograph in colours is of a fundus, and a gray run an angiogram."""
+        if self.acquisition.modality is not None:
+            return self.acquisition.modality
+        if self.pixels.shape[-1] > 1 and in_colours(self.frame(0)):
+            return "fundus"
+        return "xa" if self.acquisition.times else "other"
+
+    @property
+    def kind(self) -> Kind:
+        """What decides how the model looks at its frames."""
+        return Kind(self.is_single, self.modality)
 
     @property
     def spacing(self) -> tuple[float, float] | None:
@@ -129,6 +162,6 @@ class Study:
 
     def only(self, index: int) -> Study:
         """Return one frame as a study of its own, with the values as they are shown."""
-        acquisition = replace(self.acquisition, times=(), masks=())
+        acquisition = replace(self.acquisition, modality=self.modality, times=(), masks=())
         pixels, geometry = self.frame(index)[None], self.geometry.at(index)
         return Study(pixels, geometry, self.name, acquisition, visible=self.visible, of_run=not self.is_single)

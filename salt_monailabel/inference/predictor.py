@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salt_monailabel.imaging import magnification, model_input, reduced
+from salt_monailabel.imaging import Kind, magnification, model_input, reduced
 from salt_monailabel.imaging.magnify import resized
+from salt_monailabel.imaging.study import BY_ITSELF
 from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
 
@@ -107,14 +108,14 @@ class Predictor:
         self.threshold = threshold
         self.magnify = magnify
 
-    def embed(self, pixels: np.ndarray, mirrored: bool = True) -> Embedded:
+    def embed(self, pixels: np.ndarray, kind: Kind = BY_ITSELF) -> Embedded:
         """Encode one frame, (H, W, 1 or 3) in any units.
 
         One of few tiles is looked at in mirror images too; of frames of a run there are too many for that.
         """
         rows, columns, _ = pixels.shape
-        embedded = self.embed_input(model_input(reduced(pixels)))
-        more = AFFORDED // len(embedded.pixels) - 1 if mirrored else 0
+        embedded = self.embed_input(model_input(reduced(pixels), kind.modality))
+        more = AFFORDED // len(embedded.pixels) - 1 if kind.single else 0
         return replace(embedded, shape=(rows, columns), mirrors=MIRRORS[: max(0, more)])
 
     def embed_input(self, rgb: np.ndarray) -> Embedded:

@@ -149,15 +149,17 @@ class SaltApp(MONAILabelApp):
     def _score(self, image: str) -> tuple[Uncertainty, np.ndarray, str]:
         predictor, version = self.host.predictor()
 
+        study = self.host.studies.read(self.datastore().get_image_uri(image))
+        kind = study.kind._replace(single=False)
+
         def look(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             def work() -> tuple[np.ndarray, np.ndarray]:
-                embedded = predictor.embed(pixels, mirrored=False)
+                embedded = predictor.embed(pixels, kind)
                 likely = np.max([predictor.segment(embedded, label) for label in self.options.labels], axis=0)
                 return likely, embedded.embeddings.cpu().numpy()
 
             return self.host.turns.run(work)
 
-        study = self.host.studies.read(self.datastore().get_image_uri(image))
         # The first frame of a run has no contrast yet.
         return *assess(look, study.frame(study.shape[0] // 2)), version
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from salt_monailabel.adapters import Adapter, AdapterError, read_card
-from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging import ImageError, Kind, modality_named
+from salt_monailabel.imaging.study import BY_ITSELF
 from salt_monailabel.inference import Embedded, Predictor, adapted_model, fresh_adapter
 from salt_monailabel.models import VesselSam, WeightsError, load_base
 from salt_monailabel.models.precision import best_device
@@ -53,7 +54,7 @@ class ModelHost:
     def __init__(self, options: Options, store: VersionStore) -> None:
         self.options = options
         self.store = store
-        self.studies = Studies()
+        self.studies = Studies(modality_named(options.modality))
         self.turns = Turns()
         self.learning: Callable[[], bool] = lambda: False
         self.jobs = Jobs()
@@ -82,7 +83,7 @@ class ModelHost:
             return self._loaded[1], version
 
     def embedded(
-        self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1, single: bool = True
+        self, predictor: Predictor, version: str, frame: np.ndarray, kind: Kind = BY_ITSELF, frames: int = 1
     ) -> Embedded:
         """Return the embedding of a frame (H, W, C), from memory if it was lately seen. Within a turn.
 
@@ -91,19 +92,19 @@ class ModelHost:
         predictor : Predictor
         version : str
         frame : ndarray
+        kind : Kind
+            Of the image.
         frames : int
             How many are asked for at a time; of many, none is kept.
-        single : bool
-            Whether it is an image by itself; such a one is looked at in mirror images too.
         """
         content = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
-        key = (content, frame.shape, frame.dtype.str, version, single)
+        key = (content, frame.shape, frame.dtype.str, version, kind)
         with self._cached:
             known = self._embedded.get(key)
             if known is not None:
                 self._embedded.move_to_end(key)
                 return known
-        embedded = predictor.embed(frame, mirrored=single)
+        embedded = predictor.embed(frame, kind)
         if frames > SHORT:
             return embedded
         with self._cached:
@@ -113,18 +114,18 @@ class ModelHost:
         return embedded
 
     def outline(
-        self, predictor: Predictor, version: str, frame: np.ndarray, frames: int = 1, single: bool = True
+        self, predictor: Predictor, version: str, frame: np.ndarray, kind: Kind = BY_ITSELF, frames: int = 1
     ) -> np.ndarray:
         """Return the label map of a frame, (H, W) uint8, in a turn of its own; parameters as of `embedded`.
 
         Clicks go before learning, but frame after frame would bring it to a stand. So as long as something is learned,
         each of them is followed by a rest of the same length, which clicks do not wait for.
         """
-        work = partial(self._outline, predictor, version, frame, frames, single)
+        work = partial(self._outline, predictor, version, frame, kind, frames)
         return self._whole_images.run(partial(self._after_rest, partial(self.sparing, predictor, work)))
 
-    def _outline(self, predictor: Predictor, version: str, frame: np.ndarray, frames: int, single: bool) -> np.ndarray:
-        return predictor.outline(self.embedded(predictor, version, frame, frames, single))
+    def _outline(self, predictor: Predictor, version: str, frame: np.ndarray, kind: Kind, frames: int) -> np.ndarray:
+        return predictor.outline(self.embedded(predictor, version, frame, kind, frames))
 
     def _after_rest(self, work: Callable[[], Answer]) -> Answer:
         if self.learning():
@@ -170,7 +171,7 @@ class ModelHost:
                     return
                 predictor, version = self.predictor()
                 study = self.studies.read(image)
-                self.outline(predictor, version, study.frame(0), single=study.is_single)
+                self.outline(predictor, version, study.frame(0), study.kind)
         except (AdapterError, WeightsError, ImageError, MemoryError, OSError) as error:
             logger.warning("the next image cannot be looked at ahead: %s", error)
 

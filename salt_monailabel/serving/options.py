@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from salt_monailabel.adapters import AdapterConfig
+from salt_monailabel.imaging import modality_named
 from salt_monailabel.models import BASES, WeightsError
 from salt_monailabel.models.precision import best_device
 
@@ -31,6 +32,8 @@ class Options:
         SALT's r, as a share of all singular values.
     lora_rank : int
         Rank of the low-rank update.
+    modality : str
+        What all images are of: fundus, octa, xa or other; with auto, what each says or looks like.
     input_size : int
         Side of the model's input in pixels; 0 for the base's own.
     device : str
@@ -56,6 +59,7 @@ class Options:
     method: str = "salt"
     rank: float = 0.1
     lora_rank: int = 16
+    modality: str = "auto"
     input_size: int = 0
     device: str = "auto"
     seconds: float = 0.0
@@ -105,6 +109,7 @@ class Options:
         patch = BASES[options.base].architecture.patch
         if options.input_size < 0 or options.input_size % patch:
             raise ValueError(f"--conf input_size {options.input_size}: 0 or a multiple of {patch} expected")
+        modality_named(options.modality)
         best_device(options.device)
         options.adapter_config()
         return options

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 from cachetools import LRUCache
 
-from salt_monailabel.imaging import Study, read_study
+from salt_monailabel.imaging import Modality, Study, read_study
 from salt_monailabel.imaging.run import RunView
 
 STUDIES_BYTES = 1 << 28
@@ -19,12 +19,15 @@ class Studies:
 
     Parameters
     ----------
+    modality : str, optional
+        What all are of; what the file says, or looks like, by default.
     most : int
         Bytes to keep, of frames as they are shown, too. A study whose pixels are more is read each time; one that is
         larger only with its frames as they are shown is kept, and no other beside it.
     """
 
-    def __init__(self, most: int = STUDIES_BYTES) -> None:
+    def __init__(self, modality: Modality | None = None, most: int = STUDIES_BYTES) -> None:
+        self._modality = modality
         self._lock = threading.Lock()
         self._kept: LRUCache[tuple[str, int, int, int, RunView], Study] = LRUCache(
             most, lambda study: min(study.nbytes, most)
@@ -54,12 +57,12 @@ class Studies:
         try:
             status = os.stat(path)
         except OSError:
-            return look.seen(read_study(path))
+            return look.seen(read_study(path, self._modality))
         key = (path, status.st_mtime_ns, status.st_size, status.st_ino, look)
         with self._lock:
             if (kept := self._kept.get(key)) is not None:
                 return kept
-        study = read_study(path) if look.plain else look.seen(self._seen(path, RunView()))
+        study = read_study(path, self._modality) if look.plain else look.seen(self._seen(path, RunView()))
         if isinstance(study.pixels, np.ndarray):
             study.pixels.flags.writeable = False
         with self._lock:

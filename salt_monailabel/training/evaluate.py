@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salt_monailabel.imaging import ImageError, read_mask, read_study
+from salt_monailabel.imaging import ImageError, Modality, read_mask, read_study
 from salt_monailabel.inference import Predictor
 
 from .metrics import cl_dice, dice, hd95
@@ -74,17 +74,22 @@ def _cases(dataset: Path, names: Sequence[str]) -> Iterator[Case]:
         yield Case(image, mask, fov if fov.exists() else None)
 
 
-def evaluate(predictor: Predictor, cases: Sequence[Case], label: str) -> Iterator[Score]:
-    """Segment each case by the label alone and score it, inside the field of view where one is given."""
+def evaluate(
+    predictor: Predictor, cases: Sequence[Case], label: str, modality: Modality | None = None
+) -> Iterator[Score]:
+    """Segment each case by the label alone and score it, inside the field of view where one is given.
+
+    `modality` is what the images are of; what each says, or looks like, by default.
+    """
     value = predictor.model.label_prompts.index(label) + 1
     for case in cases:
-        study = read_study(case.image)
+        study = read_study(case.image, modality)
         masks = read_mask(case.mask, study)
         # A model of one label takes whatever is marked for it.
         truth = masks > 0 if len(predictor.model.labels) == 1 else masks == value
         inside = np.ones_like(truth) if case.fov is None else read_mask(case.fov, study) > 0
         for frame, expected, counts in zip(study.frames(), truth, inside, strict=True):
-            embedded = predictor.embed(frame, mirrored=study.is_single)
+            embedded = predictor.embed(frame, study.kind)
             prediction = predictor.segment(embedded, label) > predictor.threshold
             yield score(case.image.name, study.within(prediction), expected, counts)
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from salt_monailabel.imaging import (
     ImageError,
+    Modality,
     Study,
     magnification,
     model_input,
@@ -66,6 +67,7 @@ def read_labelled(
     proposal: str | None = None,
     rng: np.random.Generator | None = None,
     view: RunView | None = None,
+    modality: Modality | None = None,
 ) -> list[LabelledFrame]:
     """Read labelled frames of an image, `FRAMES` at most, within the field of view; others have no label yet.
 
@@ -82,6 +84,8 @@ def read_labelled(
         Draws the frames, where there are too many; they are spread evenly by default.
     view : RunView, optional
         How a run was looked at when it was labelled; as it is by default.
+    modality : str, optional
+        As for `read_study`.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def read_labelled(
         If a file cannot be used, the sizes differ, or the label holds no vessel or an unknown one.
     """
     view = view or RunView()
-    study = view.of_all.seen(read_study(image))
+    study = view.of_all.seen(read_study(image, modality))
     drawn_labels = check_label(read_mask(label, study), study.name, known)
     study = _believed(study, drawn_labels)
     labels = study.within(drawn_labels)
@@ -106,14 +110,17 @@ def read_labelled(
         raise ImageError(f"the label of {study.name} lies under the shutter; draw one where the image is seen")
     if view.projection == "minimum":
         drawn = drawn[[_changed(labels[drawn], None if proposed is None else proposed[drawn]).argmax()]]
-    return [_as_seen(study.frame(i), labels[i], study.name, weight(i)) for i in _some(drawn, rng)]
+    return [_as_seen(study.frame(i), labels[i], study.name, weight(i), study.modality) for i in _some(drawn, rng)]
 
 
-def _as_seen(pixels: np.ndarray, labels: np.ndarray, name: str, weight: np.ndarray | None) -> LabelledFrame:
+def _as_seen(
+    pixels: np.ndarray, labels: np.ndarray, name: str, weight: np.ndarray | None, modality: Modality
+) -> LabelledFrame:
     """Return a frame as the model is shown it, no larger than it looks at it."""
     seen = None if weight is None else reduced(weight[..., None])[..., 0]
     small = reduced_labels(labels)
-    return LabelledFrame(model_input(reduced(pixels)), small, name, seen, pixel=labels.shape[0] / small.shape[0])
+    rgb = model_input(reduced(pixels), modality)
+    return LabelledFrame(rgb, small, name, seen, pixel=labels.shape[0] / small.shape[0])
 
 
 def _believed(study: Study, labels: np.ndarray) -> Study:

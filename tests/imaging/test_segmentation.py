@@ -8,7 +8,7 @@ import numpy as np
 import pydicom_seg
 import pytest
 from highdicom.seg import segread
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom import dcmread
@@ -44,6 +44,22 @@ def test_a_run_without_a_place_comes_back_frame_by_frame(tmp_path: Path, mask: n
     )
     present = [value for value in (1, 2, 3) if (mask == value).any()]
     assert np.array_equal(found, np.stack([mask == value for value in present], axis=-1))
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mask=masks(5), empty=st.sets(st.integers(0, 4), max_size=3))
+def test_another_reader_sees_the_same_frames_one_behind_the_other(
+    tmp_path: Path, mask: np.ndarray, empty: set[int]
+) -> None:
+    mask[sorted(empty)] = 0
+    assume(mask.any())
+    source = written(tmp_path / "run.dcm", run(5), ImagerPixelSpacing=[0.2, 0.2])
+    write_segmentation(mask, LABELS, source, tmp_path / "mask.dcm")
+    read = pydicom_seg.MultiClassReader().read(dcmread(tmp_path / "mask.dcm"))
+    drawn = np.flatnonzero(mask.any(axis=(1, 2)))
+    present, numbered = np.unique(mask), np.zeros(4, np.uint8)
+    numbered[present[present > 0]] = np.arange(1, (present > 0).sum() + 1)
+    assert np.array_equal(read.data, numbered[mask[drawn[0] : drawn[-1] + 1]])
 
 
 def test_an_image_with_a_place_is_referred_to_there(tmp_path: Path) -> None:

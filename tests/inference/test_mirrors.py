@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from salt_monailabel.imaging import Kind
 from salt_monailabel.inference import Edit, Predictor
 
 from .conftest import ROUNDING, Asked, noise
@@ -29,7 +30,7 @@ def test_a_mirror_image_has_the_mirrored_answer(predictor: Predictor, axes: tupl
     mirrored = np.ascontiguousarray(np.flip(pixels, axes))
 
     def answer(image: np.ndarray, several: bool) -> np.ndarray:
-        return predictor.segment(predictor.embed(image, mirrored=several), "vessel")
+        return predictor.segment(predictor.embed(image, Kind(single=several)), "vessel")
 
     np.testing.assert_allclose(np.flip(answer(mirrored, True), axes), answer(pixels, True), atol=ROUNDING)
     assert not np.allclose(np.flip(answer(mirrored, False), axes), answer(pixels, False), atol=1e-2)

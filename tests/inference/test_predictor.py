@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from salt_monailabel.imaging import magnify
+from salt_monailabel.imaging import Kind, magnify
 from salt_monailabel.inference import Edit, Predictor
 from salt_monailabel.models import Prompts, VesselSam
 
@@ -62,7 +62,7 @@ def test_the_batch_size_does_not_change_the_answer(tiny_sam: VesselSam) -> None:
 
 
 def test_an_image_is_encoded_once_and_each_label_decoded_once(predictor: Predictor, asked: Asked) -> None:
-    embedded = predictor.embed(noise(100, 64, 3), mirrored=False)
+    embedded = predictor.embed(noise(100, 64, 3), Kind(single=False))
     assert (asked.encoded, asked.decoded) == (2, 0)
     first = predictor.segment(embedded, "vessel")
     assert (asked.encoded, asked.decoded) == (2, 2)
@@ -73,7 +73,7 @@ def test_an_image_is_encoded_once_and_each_label_decoded_once(predictor: Predict
 
 def test_a_cache_can_count_the_memory(predictor: Predictor) -> None:
     for mirrors in (False, True):
-        embedded = predictor.embed(noise(64, 64, 3), mirrored=mirrors)
+        embedded = predictor.embed(noise(64, 64, 3), Kind(single=mirrors))
         before = embedded.nbytes
         assert before == 4 * (3 * TILE**2 + 256 * 4**2)
         predictor.segment(embedded, "vessel")
@@ -279,7 +279,7 @@ def test_what_is_fine_in_a_large_image_can_be_erased_and_drawn(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch, side: int, width: int
 ) -> None:
     monkeypatch.setattr(magnify, "SIDE", side)
-    embedded = predictor.embed(noise(150, 150, 1), mirrored=False)
+    embedded = predictor.embed(noise(150, 150, 1), Kind(single=False))
     line = np.zeros((150, 150), bool)
     line[20 : 20 + width] = True
     answers(predictor, monkeypatch, np.zeros((TILE, TILE), bool))

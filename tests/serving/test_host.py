@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from salt_monailabel.imaging import Kind
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import Architecture, VesselSam
 from salt_monailabel.serving import host as module
@@ -81,13 +82,13 @@ def test_the_frames_of_a_long_run_push_nothing_out(host: ModelHost, embedded: li
     predictor, version = host.predictor()
     host.embedded(predictor, version, noise(0))
     for frames, kept in ((module.SHORT, True), (module.SHORT + 1, False)):
-        host.embedded(predictor, version, noise(frames), frames)
+        host.embedded(predictor, version, noise(frames), frames=frames)
         embedded.clear()
         host.embedded(predictor, version, noise(frames))
         assert len(embedded) == (0 if kept else 1)
     embedded.clear()
     # One that was seen before is not looked at again.
-    host.embedded(predictor, version, noise(0), 2 * module.SHORT)
+    host.embedded(predictor, version, noise(0), frames=2 * module.SHORT)
     assert not embedded
 
 
@@ -100,7 +101,7 @@ def test_a_long_run_is_segmented_without_being_kept(
     SaltSegment(host)({"image": str(tmp_path / "run.nrrd")})
     assert len(embedded) == frames
     predictor, version = host.predictor()
-    host.embedded(predictor, version, run[-1, ..., None], single=False)
+    host.embedded(predictor, version, run[-1, ..., None], Kind(False, "other"))
     assert len(embedded) == frames + (0 if kept else 1)
 
 
@@ -116,7 +117,7 @@ def test_single_images_are_seen_in_mirrors_and_frames_of_a_run_are_not(host: Mod
     assert looked == {0}
     SaltSegment(host)({"image": kept_ahead(tmp_path / "single.nrrd", 2)})
     predictor, version = host.predictor()
-    assert len(host.embedded(predictor, version, noise(2)).mirrored) == 3
+    assert len(host.embedded(predictor, version, noise(2), Kind(modality="fundus")).mirrored) == 3
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_the_next_image_is_looked_at_ahead(host: ModelHost, embedded: list[np.nd
     wait_ahead()
     assert len(embedded) == 1
     predictor, version = host.predictor()
-    kept = host.embedded(predictor, version, noise(3))
+    kept = host.embedded(predictor, version, noise(3), Kind(modality="fundus"))
     assert "vessel" in kept.automatic
     assert len(embedded) == 1
 

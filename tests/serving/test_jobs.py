@@ -14,7 +14,7 @@ from fastapi import HTTPException
 from salt_monailabel.serving.access.audit import current_user
 from salt_monailabel.serving.jobs import Jobs
 
-from .viewer import Viewer, drawing, nrrd, our_server
+from .viewer import Answer, Upload, Viewer, drawing, nrrd, our_server
 
 FRAMES = 60
 
@@ -79,19 +79,41 @@ def test_a_name_that_is_none_is_refused(viewer: Viewer, name: object) -> None:
     assert viewer.infer("salt", nrrd(drawing()[0][..., 1]), job=name).status_code == 400
 
 
-def test_a_run_says_how_far_it_is_and_is_stopped_with_the_frames_it_has(viewer: Viewer) -> None:
-    run = nrrd(np.repeat(drawing()[0][None, ..., 1], FRAMES, axis=0) + np.arange(FRAMES, dtype=np.uint8)[:, None, None])
+def run_of_one_image() -> Upload:
+    still = np.repeat(drawing()[0][None, ..., 1], FRAMES, axis=0)
+    return nrrd(still + np.arange(FRAMES, dtype=np.uint8)[:, None, None])
+
+
+def stopped_midway(viewer: Viewer, model: str, mask: Upload | None = None, **params: object) -> tuple[Answer, int]:
+    """Ask about a run, have it stopped after some steps, and return the answer and how many there were."""
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(viewer.segment, "salt", run, job="mine")
-        while not asked.done() and viewer.send("GET", "/salt/jobs/mine").json().get("done", 0) < 2:
+        asked = pool.submit(viewer.segment, model, run_of_one_image(), mask, job=model, **params)
+        while not asked.done() and viewer.send("GET", f"/salt/jobs/{model}").json().get("done", 0) < 2:
             time.sleep(0.02)
-        assert viewer.send("DELETE", "/salt/jobs/mine").json()["of"] == FRAMES
+        told = viewer.send("DELETE", f"/salt/jobs/{model}").json()
         answer = asked.result()
-    done = viewer.send("GET", "/salt/jobs/mine").json()
-    assert done["state"] == "stopped"
+    ended = viewer.send("GET", f"/salt/jobs/{model}").json()
+    assert ended["state"] == "stopped"
     assert answer.params["stopped"]
-    assert 2 <= done["done"] < FRAMES
-    assert [frame.any() for frame in answer.labels] == [k < done["done"] for k in range(FRAMES)]
+    assert 2 <= ended["done"] < told["of"] == ended["of"]
+    return answer, ended["done"]
+
+
+def test_a_run_says_how_far_it_is_and_is_stopped_with_the_frames_it_has(viewer: Viewer) -> None:
+    answer, done = stopped_midway(viewer, "salt")
+    assert [frame.any() for frame in answer.labels] == [k < done for k in range(FRAMES)]
+
+
+def test_carrying_is_stopped_with_the_frames_it_has_reached(viewer: Viewer) -> None:
+    vessels = drawing()[1].astype(np.uint8)
+    before = np.zeros((FRAMES, *vessels.shape), np.uint8)
+    before[0], before[-1, :5] = vessels, 1
+    asked = {"label_name": "vessel", "key_frames": [0], "carry": [0, FRAMES - 1]}
+    answer, done = stopped_midway(viewer, "salt_edit", nrrd(before), **asked)
+    assert np.array_equal(answer.labels[0], vessels)
+    assert [frame.any() for frame in answer.labels[1:-1]] == [k <= done for k in range(1, FRAMES - 1)]
+    # What was drawn on a frame that was not reached is still there.
+    assert np.array_equal(answer.labels[-1], before[-1])
 
 
 def test_a_job_there_is_not_is_answered_404(viewer: Viewer, tmp_path: Path) -> None:

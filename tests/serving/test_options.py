@@ -81,6 +81,7 @@ def test_settings_of_monai_label_itself_are_left_alone() -> None:
         ("input_size", "100", "multiple of"),
         ("input_size", "-256", "multiple of"),
         ("device", "toaster", "auto"),
+        ("modality", "mri", "octa"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_with_what_can(name: str, value: str, remedy: str) -> None:

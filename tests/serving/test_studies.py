@@ -26,6 +26,12 @@ def test_a_study_is_read_once(tmp_path: Path) -> None:
     assert studies.read(path) is studies.read(path)
 
 
+def test_all_are_of_what_the_user_says(tmp_path: Path) -> None:
+    path = drawn(tmp_path / "eye.png", 0)
+    assert Studies().read(path).modality == "other"
+    assert Studies("fundus").read(path).modality == "fundus"
+
+
 def test_a_file_written_anew_is_read_anew(tmp_path: Path) -> None:
     studies, path = Studies(), drawn(tmp_path / "eye.png", 0)
     before = studies.read(path)

@@ -63,7 +63,7 @@ class SaltEdit(DrawingTask):
         frame = study.frame(k)
 
         def work() -> np.ndarray:
-            embedded = self.host.embedded(predictor, version, frame, single=study.is_single)
+            embedded = self.host.embedded(predictor, version, frame, study.kind)
             return predictor.edit(embedded, wanted.label, wanted.edit(k)) > predictor.threshold
 
         return self.host.sparing(predictor, work)
@@ -72,7 +72,7 @@ class SaltEdit(DrawingTask):
         """Return one of so many frames embedded and segmented."""
 
         def work() -> Embedded:
-            embedded = self.host.embedded(predictor, version, study.frame(k), frames, study.is_single)
+            embedded = self.host.embedded(predictor, version, study.frame(k), study.kind, frames)
             predictor.segment(embedded, label)
             return embedded
 

@@ -29,9 +29,9 @@ class SaltSegment(DrawingTask):
         """Segment by label."""
         predictor, version = self.host.predictor()
         view = RunView.of(request)
-        count = view.count(study)
+        count, kind = view.count(study), study.kind
         mask = np.zeros(study.shape, np.uint8)
         for frames, image in job.over(view.images(study), count):
             # A turn for each: a run of many must not keep a click waiting.
-            mask[list(frames)] = self.host.outline(predictor, version, image, count, study.is_single)
+            mask[list(frames)] = self.host.outline(predictor, version, image, kind, count)
         return Answer(study.within(mask), self.host.options.labels, version)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import utils
 
 from salt_monailabel.adapters import Adapter
-from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging import ImageError, modality_named
 from salt_monailabel.inference import Predictor, card_of
 from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
@@ -112,9 +112,9 @@ class Learner:
         # What was never taught these vessels cannot say that an outline is beside them.
         wrong = partial(self._misplaced, in_use) if current else _never
         with utils.parametrize.cached():
-            material = read_material(
-                lesson, past, files, len(self.host.options.labels), adapter.model.input_size, wrong, rng
-            )
+            options, side = self.host.options, adapter.model.input_size
+            modality = modality_named(options.modality)
+            material = read_material(lesson, past, files, len(options.labels), side, wrong, rng, modality)
         on_start(material.images)
 
         # What is learned in part is no version: the next one must not start from it.

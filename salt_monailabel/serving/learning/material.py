@@ -6,13 +6,14 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging import ImageError, Modality
 from salt_monailabel.imaging.run import RunView
 from salt_monailabel.training import LabelledFrame, read_labelled
 from salt_monailabel.training.exam import Exam, Question, questions_of
@@ -65,6 +66,7 @@ def read_material(
     seen: int,
     wrong: Callable[[str, str, LabelledFrame], str],
     rng: np.random.Generator,
+    modality: Modality | None = None,
 ) -> Material:
     """Read what a lesson names.
 
@@ -83,13 +85,15 @@ def read_material(
         Given the name of an image, the hash of its label and its first frame, says why that cannot be right.
     rng : Generator
         Draws frames of long runs to learn from; those that judge are always the same.
+    modality : str, optional
+        What all images are of; what each says, or looks like, by default.
 
     Raises
     ------
     ImageError
         If no label can be used, or none of several new ones is right.
     """
-    reader = _Reader(files, labels, wrong)
+    reader = _Reader(files, labels, wrong, modality)
     newest, replayed = (reader.read(names, rng) for names in (lesson.newest, lesson.replayed))
     learned = dict(sorted(reader.labels_sha256.items()))
     if not newest + replayed or (reader.refused and not newest):
@@ -134,10 +138,12 @@ class _Reader:
         files: Mapping[str, Mapping[str, Any]],
         labels: int,
         wrong: Callable[[str, str, LabelledFrame], str],
+        modality: Modality | None,
     ) -> None:
         self.files = files
         self.labels = labels
         self.wrong = wrong
+        self.modality = modality
         self.refused = False
         self.skipped: list[str] = []
         self.labels_sha256: dict[str, str] = {}
@@ -168,9 +174,12 @@ class _Reader:
             self.skipped.append(why)
 
     def _frames(self, pair: Mapping[str, Any], rng: np.random.Generator | None) -> list[LabelledFrame]:
-        view = RunView.of(pair.get("view", {}))
+        read = partial(
+            read_labelled, pair["image"], pair["label"], self.labels,
+            rng=rng, view=RunView.of(pair.get("view", {})), modality=self.modality,
+        )  # fmt: skip
         try:
-            return read_labelled(pair["image"], pair["label"], self.labels, pair.get("proposal"), rng, view)
+            return read(proposal=pair.get("proposal"))
         except ImageError:
             # A proposal that cannot be read any more is no reason to leave out the label.
-            return read_labelled(pair["image"], pair["label"], self.labels, rng=rng, view=view)
+            return read()

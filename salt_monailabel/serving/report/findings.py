@@ -81,5 +81,5 @@ def _cases(store: VesselDatastore, host: ModelHost, names: CaseNames) -> Iterato
             continue
         labelled = int(labels.any(axis=(1, 2)).argmax())
         frame, truth = study.frame(labelled), labels[labelled]
-        found = study.within(host.outline(predictor, version, frame, single=study.is_single)) > 0
+        found = study.within(host.outline(predictor, version, frame, study.kind)) > 0
         yield Case(names(name), frame, truth, found, dice(found, truth), cl_dice(found, truth), text)

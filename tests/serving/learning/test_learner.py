@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from salt_monailabel.adapters import read_card
-from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging import ImageError, Modality, Study, read_study
 from salt_monailabel.serving.host import ModelHost
 from salt_monailabel.serving.learning.learner import Learner
 from salt_monailabel.serving.learning.wish import Wish
@@ -383,6 +383,20 @@ def test_the_first_outline_is_never_said_to_lie_beside_vessels(tmp_path: Path) -
         viewer.put_image("first", png(image))
         viewer.put_label("first", one_slice(np.roll(vessels, (25, -25), (0, 1))))
         assert viewer.train(seconds=0.1).status_code == 200
+
+
+def test_all_labels_are_learned_as_of_what_the_user_says(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+
+    def reading(path: str, modality: Modality | None) -> Study:
+        said.append(modality)
+        return read_study(path, modality)
+
+    monkeypatch.setattr("salt_monailabel.training.samples.read_study", reading)
+    host = ModelHost(Options(modality="fundus"), VersionStore(copy / "adapters"))
+    Learner(host).learn(Wish(seconds=0.1), [pair(copy, "good")])
+    assert set(said) == {"fundus"}
+    assert host.studies.read(str(copy / "good.png")).modality == "fundus"
 
 
 def test_a_mode_there_is_not_is_refused(copy: Path) -> None:
