@@ -19,7 +19,7 @@ import slicer
 import vtk
 from plot_view import Plot
 from PySide6.QtGui import QColor, QImage, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from SALTVesselsLib.application import Programs, later
 from SALTVesselsLib.pointer import Pointer
 from SALTVesselsLib.qt_transport import QtTransport
@@ -36,6 +36,8 @@ from slice_view import SliceView
 RESOURCES = Path(__file__).parents[1] / "SALTVessels" / "Resources"
 WIDTH, HEIGHT = 420, 950
 VIEW = (950, 950)
+# Pixels that Slicer's window leaves for a panel on the screen of a laptop, 1080 high.
+LAPTOP = 800
 # Slicer's own two palettes, as far as the panel shows them.
 LIGHT = {"Window": "#ffffff", "WindowText": "#000000", "Base": "#ffffff", "Text": "#000000", "Button": "#fcfcfc",
          "ButtonText": "#000000", "Highlight": "#308cc6", "HighlightedText": "#ffffff", "Light": "#c8c8c8",
@@ -239,10 +241,30 @@ class Rig:
         self.panel.images.open(image)
         self.until(lambda: self.case is not None and self.case.image == image and not self.panel.images.busy)
 
+    def cut(self) -> list[str]:
+        """Return the texts of labels and buttons that do not fit where they are shown."""
+        shown = [child for child in self.root._object.findChildren(QWidget) if child.isVisible()]
+        buttons = [child for child in shown if isinstance(child, QAbstractButton)]
+        labels = [child for child in shown if isinstance(child, QLabel)]
+        narrow = [
+            child.text() for child in (*buttons, *(label for label in labels if not label.wordWrap()))
+            if child.fontMetrics().horizontalAdvance(child.text().replace("&", "")) > child.contentsRect().width()
+        ]  # fmt: skip
+        low = [
+            label.text()
+            for label in labels
+            if label.wordWrap() and label.heightForWidth(label.width()) > label.height()
+        ]
+        return narrow + low
+
     def shoot(self, folder: Path, name: str) -> None:
-        """Save pictures of the panel, light and dark, beside the image as Slicer draws it."""
+        """Save pictures of the panel, light and dark, beside the image as Slicer draws it; all of it must be there."""
         # What is shown later is shown now.
         QApplication.processEvents()
+        assert self.cut() == [], name
+        needed = self.root._object.minimumSizeHint()
+        assert needed.width() <= WIDTH, name
+        assert needed.height() <= LAPTOP, name
         pixels = np.ascontiguousarray(self.view.picture())
         seen = QImage(pixels.data, *VIEW, 3 * VIEW[0], QImage.Format.Format_RGB888)
         for palette in ("light", "dark"):

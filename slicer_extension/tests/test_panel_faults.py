@@ -16,6 +16,7 @@ from salt_server import SHAPES, SaltServer, free_port
 from SALTVesselsLib import outlines_client
 from SALTVesselsLib.multipart import encode
 from SALTVesselsLib.pixels import mask_to_nrrd
+from SALTVesselsLib.workflow import correct as correct_section
 from SALTVesselsLib.workflow import server as server_section
 
 pytest_plugins = ("scenes", "panels")
@@ -29,6 +30,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for the real times."""
     monkeypatch.setattr(server_section, "PULSE", 0.2)
     monkeypatch.setattr(outlines_client, "CLICK", 4.0)
+    monkeypatch.setattr(correct_section, "SLOW", 6.0)
 
 
 def onward(address: str) -> Act:
@@ -65,13 +67,14 @@ def ready(rig: Rig, server: SaltServer, faulty: Faulty) -> Rig:
     return rig
 
 
+TRICKLE = trickle(b"x" * 1000, 0.2)
 FAULTS = {
     "it hangs": (hang, "has been silent"),
     "it cuts the connection": (cut, "broke before the whole answer"),
     "it fails with a page": (error_page, "failed"),
     "it answers with another mask": (a_mask_of_another_image(), "1 x 7 x 9"),
     "it answers with half of JSON": (no_json, "cannot be used"),
-    "it trickles": (trickle(b"x" * 1000, 0.2), ""),
+    "it trickles": (TRICKLE, "takes long over your clicks"),
     "the token has expired": (unauthorized, "token"),
     "it refuses": (json_of(400, {"detail": "the click is outside"}), "The click is outside."),
 }
@@ -86,12 +89,10 @@ def test_a_click_that_fails_says_why_and_harms_nothing(
     assert outlined.any()
     faulty.at("/infer/salt_edit", act)
     ready.press(20, 30)
-    if words:
-        ready.idle()
-        assert words in ready.says
-    else:
-        assert ready.panel.correct.busy
+    ready.until(lambda: words in ready.says)
+    if act is TRICKLE:
         ready.ui.undoButton.click()
+    ready.idle()
     assert not ready.panel.correct.busy
     assert np.array_equal(ready.mask(), outlined)
     assert ready.points() == (0, 0)
@@ -112,6 +113,21 @@ def test_an_address_where_nobody_listens_is_told_with_the_cause(rig: Rig, addres
     rig.until(lambda: rig.panel.server.state == "lost")
     assert "cannot be reached" in rig.ui.stateLabel.text
     assert not rig.ui.nextButton.enabled
+
+
+def hue(rig: Rig) -> int:
+    """Return the hue of the light's middle, in degrees."""
+    return rig.ui.stateLight._object.pixmap().toImage().pixelColor(8, 8).hsvHue()
+
+
+def test_the_light_is_green_while_connected_and_red_while_not(rig: Rig, server: SaltServer) -> None:
+    assert hue(rig) == -1, "it is gray before anything is connected"
+    rig.connect(server.address)
+    rig.until(lambda: rig.panel.server.usable)
+    assert 90 < hue(rig) < 150
+    rig.line.down = True
+    rig.until(lambda: rig.panel.server.state == "lost")
+    assert min(hue(rig), 360 - hue(rig)) < 20
 
 
 def test_a_server_that_asks_for_a_token_is_given_one(rig: Rig, faulty: Faulty, server: SaltServer) -> None:
@@ -143,6 +159,47 @@ def test_clicks_wait_for_a_connection_that_was_lost(ready: Rig) -> None:
     ready.idle()
     assert ready.panel.server.usable
     assert not np.array_equal(ready.mask(), outlined)
+
+
+def once(act: Act, then: Act) -> Act:
+    """Do one thing at the first request, and another at those that follow."""
+    acts = iter([act])
+    return lambda handler: next(acts, then)(handler)
+
+
+@pytest.mark.parametrize("fault", [hang, cut])
+def test_clicks_are_sent_once_more_when_a_connection_breaks(
+    ready: Rig, faulty: Faulty, server: SaltServer, fault: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The second time it is a real server that answers, which may be slow.
+    monkeypatch.setattr(outlines_client, "CLICK", 8.0)
+    outlined = ready.mask()
+    faulty.at("/infer/salt_edit", once(fault, onward(server.address)))
+    ready.press(20, 30)
+    ready.until(lambda: "Your clicks are sent once more" in ready.says)
+    ready.idle()
+    assert ready.points() == (1, 0)
+    assert not np.array_equal(ready.mask(), outlined)
+    # A later click has another chance of its own.
+    faulty.at("/infer/salt_edit", once(fault, onward(server.address)))
+    ready.press(100, 40, shift=True)
+    ready.idle()
+    assert ready.points() == (1, 1)
+
+
+def test_clicks_outlive_a_server_that_dies_over_them(ready: Rig, faulty: Faulty, server: SaltServer) -> None:
+    def dies(handler: Handler) -> None:
+        ready.line.down = True
+        cut(handler)
+
+    faulty.at("/infer/salt_edit", dies)
+    ready.press(20, 30)
+    ready.until(lambda: ready.panel.server.state == "lost")
+    assert "Your clicks are kept" in ready.says
+    faulty.at("/infer/salt_edit", onward(server.address))
+    ready.line.down = False
+    ready.idle()
+    assert ready.points() == (1, 0)
 
 
 def test_an_outline_that_cannot_be_submitted_is_sent_when_the_server_is_back(ready: Rig, server: SaltServer) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from panels import Rig
+from panels import LAPTOP, Rig
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 from salt_server import SALT, SHAPES, SaltServer
 from SALTVesselsLib.keys import KEYS, Keys
 from SALTVesselsLib.pixels import Picture
@@ -170,10 +171,9 @@ def test_learning_can_be_stopped(outlined: Rig, server: SaltServer) -> None:
     outlined.until(lambda: outlined.panel.teach.learning)
     outlined.ui.stopButton.click()
     outlined.until(lambda: not outlined.panel.teach.learning)
-    # A training that ends at the same moment has ended well.
-    if "was stopped" in outlined.ui.resultLabel.text:
-        assert outlined.says.endswith(outlined.ui.resultLabel.text)
-        assert outlined.panel.context.info.version == before
+    assert "was stopped" in outlined.ui.resultLabel.text
+    assert outlined.says.endswith(outlined.ui.resultLabel.text)
+    assert outlined.panel.context.info.version == before
     assert not outlined.ui.stopButton.enabled
 
 
@@ -236,6 +236,17 @@ def test_keys_press_buttons_only_while_the_module_is_in_view(outlined: Rig) -> N
     keys.remove()
     QTest.keyClick(window, "1")
     assert outlined.panel.tools.tool == ""
+
+
+def test_the_longest_that_a_server_says_is_read_whole(outlined: Rig) -> None:
+    outlined.panel.context.say("The server failed for a reason that it tells at length. " * 10, "problem")
+    QApplication.processEvents()
+    assert outlined.cut() == []
+    assert outlined.root._object.minimumSizeHint().height() <= LAPTOP
+    # A text that does not fit would be seen here.
+    outlined.ui.useButton._object.setFixedWidth(12)
+    QApplication.processEvents()
+    assert outlined.cut() == ["Use"]
 
 
 def test_each_key_is_in_the_tooltip_of_its_button(rig: Rig) -> None:

@@ -17,6 +17,8 @@ Pixel = tuple[int, int]
 Voxel = tuple[int, int, int]
 Key = tuple[Case, str, int]
 _KEPT = "Your clicks are kept, and followed as soon as the server is back."
+# Seconds after which the user is told that an answer takes long, though it may have begun to arrive.
+SLOW = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Correct:
         self._uploads = uploads
         self._segment = segment
         self._pending: dict[Key, list[_Action]] = {}
+        # By what was asked last; and what was asked once more, since the connection broke.
+        self._asked: dict[Key, object] = {}
+        self._again: set[Key] = set()
         self._previous = False
         self._shown: object = None
         server.on_connected(self._send_again)
@@ -90,7 +95,7 @@ class Correct:
             if self._pending[key]:
                 self._send(key)
             else:
-                del self._pending[key]
+                self._settled(key)
                 self._context.say("")
                 key[0].answered(*key[1:])
             return
@@ -117,7 +122,8 @@ class Correct:
 
     def forget(self) -> None:
         """Let go of everything in the scene."""
-        self._pending.clear()
+        for kept in (self._pending, self._asked, self._again):
+            kept.clear()
         self._shown = None
 
     def points(self) -> tuple[list[Pixel], list[Pixel]]:
@@ -186,7 +192,7 @@ class Correct:
                 self._drop(key)
                 self._context.changed()
                 return
-            actions = self._pending.pop(key)
+            actions = self._settled(key)
             done = [action for action in actions if firsts.get(action.kind, action) is action]
             left = [action for action in actions if firsts.get(action.kind, action) is not action]
             case.corrections(label, frame).answered(outline.mask[0] > 0, foreground, background, done)
@@ -202,6 +208,11 @@ class Correct:
             if problem.kind == "unreachable":
                 self._context.explain(problem, _KEPT)
                 return
+            if problem.kind in ("timeout", "interrupted") and key not in self._again:
+                self._again.add(key)
+                self._context.explain(problem, "Your clicks are sent once more.")
+                self._send(key)
+                return
             held = " What you asked for after it was not done; ask again." if self._drop(key) else ""
             self._context.explain(problem, f"Your outline is as it was before the click.{held}")
 
@@ -209,12 +220,30 @@ class Correct:
             _request(key),
             lambda heard: client.correct(case.image, edit, heard(answered), heard(failed), shape=(1, *case.shape[1:])),
         )
+        self._watch(key)
         self._context.changed()
+
+    def _watch(self, key: Key) -> None:
+        """Tell the user if an answer takes long."""
+        asked = self._asked[key] = object()
+
+        def told() -> None:
+            client = self._context.client
+            if self._asked.get(key) is asked and client is not None and self._server.usable:
+                self._context.say(f"{client.address} takes long over your clicks. Wait, or take them back with Undo.")
+
+        self._context.around.later(SLOW, told)
+
+    def _settled(self, key: Key) -> list[_Action]:
+        """Return what was done on a frame and is waited for no more."""
+        self._asked.pop(key, None)
+        self._again.discard(key)
+        return self._pending.pop(key, [])
 
     def _drop(self, key: Key) -> bool:
         """Give up what was done on a frame, and what was held until it is answered; return whether anything was."""
         case, label, frame = key
-        self._pending.pop(key, None)
+        self._settled(key)
         held = case.let_go_of_held()
         case.answered(label, frame)
         return held
