@@ -9,6 +9,7 @@ import numpy as np
 
 from .header import ImageError
 from .mask import MASK_EXTENSIONS, write_mask
+from .run import RunView
 from .segmentation import SEGMENTATION, write_segmentation
 from .study import Study
 
@@ -28,6 +29,7 @@ def write_result(
     source: str | Path,
     path: Path,
     version: str = "base",
+    view: RunView | None = None,
     durable: bool = True,
 ) -> None:
     """Write a label map (frames, rows, columns) as the extension of `path` says; see the writers called for errors.
@@ -43,10 +45,12 @@ def write_result(
     path : Path
     version : str
         Of the adapter that drew it.
+    view : RunView, optional
+        As for `write_segmentation`.
     durable : bool
         As for `write_mask`.
     """
     if path.name.lower().endswith(SEGMENTATION):
-        write_segmentation(mask, labels, source, path, version)
+        write_segmentation(mask, labels, source, path, version, view)
     else:
         write_mask(mask, study, path, durable)

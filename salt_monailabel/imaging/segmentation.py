@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from salt_monailabel.whole_files import written_whole
 
 from .acquisition import spacing_of
 from .header import ImageError
+from .run import RunView
 
 # The extension of its files.
 SEGMENTATION = ".dcm"
@@ -47,7 +49,12 @@ _VESSEL = (_STRUCTURE, CodedConcept("59820001", "SCT", "Blood vessel"))
 
 
 def write_segmentation(
-    mask: np.ndarray, labels: Sequence[str], source: str | Path, path: str | Path, version: str = "base"
+    mask: np.ndarray,
+    labels: Sequence[str],
+    source: str | Path,
+    path: str | Path,
+    version: str = "base",
+    view: RunView | None = None,
 ) -> None:
     """Write a label map as a DICOM segmentation of a DICOM image, atomically.
 
@@ -62,6 +69,8 @@ def write_segmentation(
     path : path
     version : str
         Of the adapter that drew it.
+    view : RunView, optional
+        How the run was looked at; as it is by default. `view_of` returns it.
 
     Raises
     ------
@@ -82,7 +91,7 @@ def write_segmentation(
         raise ImageError(f"the mask of {source.name} is empty, which a DICOM segmentation cannot hold")
     with written_whole(Path(path)) as partial:
         try:
-            _segmentation(mask, labels, image, version).save_as(partial)
+            _segmentation(mask, labels, image, version, view or RunView()).save_as(partial)
         except OSError:
             raise
         # What is taken over from the image may be missing, or no value of its kind.
@@ -93,8 +102,26 @@ def write_segmentation(
             ) from error
 
 
-def _segmentation(mask: np.ndarray, labels: Sequence[str], image: Dataset, version: str) -> Segmentation:
-    algorithm = AlgorithmIdentificationSequence(name=MODEL, version=version, family=_FAMILY)
+def view_of(stored: Dataset) -> RunView:
+    """Return how a run was looked at when a segmentation was drawn on it; as it is, where nothing else is said."""
+    try:
+        (algorithm,) = stored.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+        told = dict(parameter.split("=") for parameter in algorithm.AlgorithmParameters.split(","))
+        return RunView.of({
+            "frames": (told["first"], told["last"]),
+            "subtract": told["subtracted"] == "True",
+            "mask_frame": None if told["mask"] == "None" else told["mask"],
+            "projection": told["projection"],
+            "register": told["registered"] == "True",
+        })  # fmt: skip
+    # Whoever stores segmentations may have changed them, or has parameters of another kind.
+    except Exception:
+        return RunView()
+
+
+def _segmentation(mask: np.ndarray, labels: Sequence[str], image: Dataset, version: str, view: RunView) -> Segmentation:
+    looked = None if view.plain else {name: str(told) for name, told in asdict(view).items()}
+    algorithm = AlgorithmIdentificationSequence(name=MODEL, version=version, family=_FAMILY, parameters=looked)
     present = [value for value in range(1, len(labels) + 1) if (mask == value).any()]
     segments = [
         SegmentDescription(

@@ -15,7 +15,8 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from salt_monailabel.imaging import ImageError
-from salt_monailabel.imaging.segmentation import write_segmentation
+from salt_monailabel.imaging.run import PROJECTIONS, RunView
+from salt_monailabel.imaging.segmentation import view_of, write_segmentation
 
 from ..dicom import COLUMNS, ROWS, run, written
 
@@ -86,6 +87,23 @@ def test_the_segments_are_named_and_coded(tmp_path: Path) -> None:
     assert kinds == ["Blood vessel", "Catheter"]
     assert stored.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == "0007"
     assert stored.StudyInstanceUID == dcmread(source).StudyInstanceUID
+
+
+views = st.builds(
+    RunView, st.integers(0, 99), st.integers(-1, 99), st.booleans(), st.none() | st.integers(0, 99),
+    st.sampled_from(PROJECTIONS), st.booleans(),
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(view=views)
+def test_how_the_run_was_looked_at_is_read_back(tmp_path: Path, view: RunView) -> None:
+    source, mask = written(tmp_path / "run.dcm", run(2)), np.ones((2, ROWS, COLUMNS), np.uint8)
+    write_segmentation(mask, LABELS, source, tmp_path / "mask.dcm", view=view)
+    # Of a run that was looked at as it is, nothing need be said.
+    assert view_of(dcmread(tmp_path / "mask.dcm")) == (RunView() if view.plain else view)
+    algorithm = segread(tmp_path / "mask.dcm").get_segment_description(1).algorithm_identification
+    assert (algorithm.parameters is None) == view.plain
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from monailabel.interfaces.exception import LabelNotFoundException
 from pydicom import Dataset, dcmread
 
 from salt_monailabel.imaging import ImageError, read_mask
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.imaging.segmentation import write_segmentation
 from salt_monailabel.versions import BASE
 
@@ -127,12 +128,17 @@ class ArchiveDatastore(ArchiveImages):
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             file = Path(folder) / "segmentation.dcm"
             self.archive.fetch(drawing.place, file, self.largest)
-            mask = read_segmentation(file, image, study.shape, self.label_names)
+            mask, view = read_segmentation(file, image, study.shape, self.label_names)
+            try:
+                view.check(study)
+            except ImageError:
+                # Somebody changed what it says; the mask is of this image all the same.
+                view = RunView()
         with self._changing(image):
             # A label may have been submitted meanwhile; one that is not stored yet may be newer, or older.
             if self.catalogue.newer().get(image) == drawing and image not in self._waiting():
                 note = {"state": STORED, "segmentation": drawing.place.uid}
-                self._store_label(image, mask, study, FINAL, {NOTE: note})
+                self._store_label(image, mask, study, FINAL, {NOTE: note, "view": view.told()})
                 self.catalogue.settle(image)
 
     def _send(self) -> float:
@@ -179,8 +185,9 @@ class ArchiveDatastore(ArchiveImages):
         """Write the label of an image as a segmentation, and note which it is."""
         study = self._study(image)
         mask = read_mask(self.get_label_uri(image, FINAL), study)
-        version = self.get_label_info(image, FINAL).get("effort", {}).get("version") or BASE
-        write_segmentation(mask, self.label_names, self.get_image_uri(image), path, version)
+        info = self.get_label_info(image, FINAL)
+        version, view = info.get("effort", {}).get("version") or BASE, RunView.of(info.get("view") or {})
+        write_segmentation(mask, self.label_names, self.get_image_uri(image), path, version, view)
         self._take_note(image, {**note, "state": WAITING, "segmentation": _header(path).SOPInstanceUID})
 
     def _waiting(self) -> set[str]:

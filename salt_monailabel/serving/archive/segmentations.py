@@ -11,7 +11,8 @@ import numpy as np
 from pydicom import Dataset, dcmread
 
 from salt_monailabel.imaging import ImageError
-from salt_monailabel.imaging.segmentation import MANUFACTURER, MODEL
+from salt_monailabel.imaging.run import RunView
+from salt_monailabel.imaging.segmentation import MANUFACTURER, MODEL, view_of
 
 from .client import value
 
@@ -39,8 +40,10 @@ def drawn_on(attributes: Mapping[str, Any]) -> tuple[str, str] | None:
     return str(image), f"{value(attributes, 'ContentDate')}{value(attributes, 'ContentTime')}"
 
 
-def read_segmentation(path: Path, image: str, shape: tuple[int, int, int], labels: Sequence[str]) -> np.ndarray:
-    """Read the label map that was written as a segmentation.
+def read_segmentation(
+    path: Path, image: str, shape: tuple[int, int, int], labels: Sequence[str]
+) -> tuple[np.ndarray, RunView]:
+    """Read the label map that was written as a segmentation, and how the run was looked at when it was drawn.
 
     Parameters
     ----------
@@ -55,6 +58,7 @@ def read_segmentation(path: Path, image: str, shape: tuple[int, int, int], label
     Returns
     -------
     ndarray of uint8, (frames, rows, columns)
+    RunView
 
     Raises
     ------
@@ -62,7 +66,8 @@ def read_segmentation(path: Path, image: str, shape: tuple[int, int, int], label
         If it is damaged, drawn on something else, or holds none of the labels.
     """
     try:
-        mask = _label_map(dcmread(path), image, shape, labels)
+        stored = dcmread(path)
+        mask = _label_map(stored, image, shape, labels)
     except ImageError:
         raise
     except Exception as error:
@@ -70,7 +75,7 @@ def read_segmentation(path: Path, image: str, shape: tuple[int, int, int], label
         raise ImageError(f"the segmentation of {image} is damaged: {error}") from error
     if not mask.any():
         raise ImageError(f"the segmentation of {image} has none of the labels {', '.join(labels)}")
-    return mask
+    return mask, view_of(stored)
 
 
 def _label_map(stored: Dataset, image: str, shape: tuple[int, int, int], labels: Sequence[str]) -> np.ndarray:

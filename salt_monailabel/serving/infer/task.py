@@ -77,15 +77,15 @@ class DrawingTask(SaltTask):
             seen = self.host.studies.read(path, view)
             study = looked_at(request, seen)
             mask, names, version = self.answer(request, study, job)
+        looked = view.found(seen)
         with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
             result = file.name
         try:
-            write_result(mask, names, study, path, Path(result), version, durable=False)
+            write_result(mask, names, study, path, Path(result), version, looked, durable=False)
         except (ImageError, OSError):
             Path(result).unlink(missing_ok=True)
             raise
-        looked = view.found(seen).told()
-        params = {"label_names": self.labels, "version": version, "stopped": job.stopped, "view": looked}
+        params = {"label_names": self.labels, "version": version, "stopped": job.stopped, "view": looked.told()}
         if request.get("measure"):
             params["measurements"] = measured(mask, names, study)
         return result, params

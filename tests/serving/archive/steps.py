@@ -31,10 +31,10 @@ def put(orthanc: Orthanc, folder: Path, count: int = 1, frames: int = 1, **tags:
     return uids
 
 
-def submit(store: ArchiveDatastore, image: str, mask: np.ndarray, folder: Path) -> None:
+def submit(store: ArchiveDatastore, image: str, mask: np.ndarray, folder: Path, **info: Any) -> None:
     path = folder / "submitted.nrrd"
     sitk.WriteImage(sitk.GetImageFromArray(mask), str(path))
-    store.save_label(image, str(path), FINAL, {"user": "somebody"})
+    store.save_label(image, str(path), FINAL, {"user": "somebody", **info})
 
 
 def label_of(store: ArchiveDatastore, image: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.imaging.segmentation import write_segmentation
 from salt_monailabel.serving.archive.client import Archive, ArchiveError
 from salt_monailabel.serving.datastore import FINAL
@@ -46,6 +47,21 @@ def test_a_label_comes_back_on_another_computer_by_the_names_of_its_segments(
     soon(lambda: there.get_labeled_images() == [image])
     assert np.array_equal(label_of(there, image), np.array([0, 2, 1], np.uint8)[mask])
     assert there.datalist()[0]["image"] == there.get_image_uri(image)
+
+
+@pytest.mark.parametrize("view", [{"subtract": True, "mask_frame": 0}, {"projection": "minimum", "frames": [1, 2]}])
+def test_how_the_run_was_looked_at_is_known_on_another_computer(
+    orthanc: Orthanc, opened: Open, tmp_path: Path, view: dict[str, Any]
+) -> None:
+    (image,) = put(orthanc, tmp_path, frames=3)
+    here = opened("here")
+    here.get_unlabeled_images()
+    submit(here, image, random_mask(1, 3), tmp_path, view=view)
+    soon(lambda: state_of(here, image)["state"] == "stored")
+    there = opened("there")
+    there.get_unlabeled_images()
+    soon(lambda: there.get_labeled_images() == [image])
+    assert RunView.of(there.datalist()[0]["view"]) == RunView.of(view)
 
 
 def test_the_newest_label_counts_everywhere(orthanc: Orthanc, opened: Open, tmp_path: Path) -> None:

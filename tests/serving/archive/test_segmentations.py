@@ -10,6 +10,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from salt_monailabel.imaging import ImageError
+from salt_monailabel.imaging.run import RunView
 from salt_monailabel.imaging.segmentation import write_segmentation
 from salt_monailabel.serving.archive.segmentations import drawn_on, read_segmentation
 
@@ -17,19 +18,32 @@ from ...dicom import COLUMNS, ROWS, run, written
 
 LABELS = ("artery", "vein")
 SHAPE = (3, ROWS, COLUMNS)
+VIEW = RunView(1, 2, subtracted=True, mask=0)
 MASK = np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> str:
     source = written(tmp_path / "run.dcm", run(3))
-    write_segmentation(MASK, LABELS, source, tmp_path / "drawn.dcm")
+    write_segmentation(MASK, LABELS, source, tmp_path / "drawn.dcm", view=VIEW)
     return str(dcmread(source).SOPInstanceUID)
 
 
 def test_the_label_map_is_read_by_the_names_of_its_segments(tmp_path: Path, image: str) -> None:
-    found = read_segmentation(tmp_path / "drawn.dcm", image, SHAPE, ("vein", "other", "artery"))
+    found, view = read_segmentation(tmp_path / "drawn.dcm", image, SHAPE, ("vein", "other", "artery"))
     assert np.array_equal(found, np.array([0, 3, 1], np.uint8)[MASK])
+    assert view == VIEW
+
+
+@pytest.mark.parametrize("said", ["", "first=0", "sharpness=3,smoothing=2", "nothing", None])
+def test_what_says_nothing_of_a_view_is_of_the_run_as_it_is(tmp_path: Path, image: str, said: str | None) -> None:
+    drawn = dcmread(tmp_path / "drawn.dcm")
+    for segment in drawn.SegmentSequence:
+        segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmParameters = said
+    drawn.save_as(tmp_path / "drawn.dcm")
+    mask, view = read_segmentation(tmp_path / "drawn.dcm", image, SHAPE, LABELS)
+    assert np.array_equal(mask, MASK)
+    assert view == RunView()
 
 
 def test_only_segmentations_of_our_making_are_known_by_their_image(tmp_path: Path, image: str) -> None:
