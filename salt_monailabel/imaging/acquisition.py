@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Literal, TypeVar, get_args
 
@@ -181,11 +182,19 @@ def _exposed(dataset: Dataset) -> np.ndarray | None:
 
 def _masks(dataset: Dataset, frames: int) -> Iterator[MaskFrames]:
     for item in dataset.get("MaskSubtractionSequence") or ():
-        chosen = tuple(number - 1 for number in _numbers(item, "MaskFrameNumbers") if 1 <= number <= frames)
-        ends = [number - 1 for number in _numbers(item, "ApplicableFrameRange")]
-        rows, columns = map(float, item.get("MaskSubPixelShift") or (0.0, 0.0))
-        if item.get("MaskOperation") == "AVG_SUB" and chosen and math.isfinite(rows + columns):
-            yield MaskFrames(chosen, (rows, columns), tuple(zip(ends[::2], ends[1::2], strict=True)))
+        mask = _known(partial(_mask, item, frames), None)
+        if mask is not None:
+            yield mask
+
+
+def _mask(item: Dataset, frames: int) -> MaskFrames | None:
+    if item.get("MaskOperation") != "AVG_SUB":
+        return None
+    chosen = tuple(number - 1 for number in _numbers(item, "MaskFrameNumbers") if 1 <= number <= frames)
+    ends = [number - 1 for number in _numbers(item, "ApplicableFrameRange")]
+    rows, columns = map(float, item.get("MaskSubPixelShift") or (0.0, 0.0))
+    known = chosen and math.isfinite(rows + columns)
+    return MaskFrames(chosen, (rows, columns), tuple(zip(ends[::2], ends[1::2], strict=True))) if known else None
 
 
 def _numbers(item: Dataset, keyword: str) -> list[int]:

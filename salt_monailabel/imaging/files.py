@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from PIL import Image, ImageSequence, UnidentifiedImageError
 from pydicom import dcmread
 
-from .acquisition import Acquisition, Modality, acquisition_of
+from .acquisition import MODALITIES, Acquisition, Modality, acquisition_of
 from .dicom import DicomFrames, Presentation
 from .dicom_geometry import geometry_of
 from .field import field_of_view
@@ -161,7 +161,10 @@ def _slice(values: np.ndarray, affine: np.ndarray) -> sitk.Image:
 def _volume(image: sitk.Image, path: Path) -> Study:
     """Return what a format holds that says where in space it lies."""
     frames, geometry = as_frames(image, path), Geometry.of(image)
-    return Study(frames, geometry, path.name, Acquisition(spacing=geometry.pixel))
+    # As `write_volume` writes it.
+    said = image.GetMetaData("modality") if image.HasMetaDataKey("modality") else None
+    modality = next((modality for modality in MODALITIES if modality == said), None)
+    return Study(frames, geometry, path.name, Acquisition(modality, spacing=geometry.pixel))
 
 
 def _dicom(path: Path) -> Study:

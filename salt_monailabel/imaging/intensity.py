@@ -65,7 +65,7 @@ def in_colours(pixels: np.ndarray) -> bool:
     """Say whether an image, (H, W, C), is in colours; three channels alike are gray, whatever is drawn on them."""
     if pixels.ndim == 2 or pixels.shape[-1] == 1:
         return False
-    channels = _sample(_halved(pixels))
+    channels = _halved(_sample(pixels))
     return bool((np.ptp(channels, axis=-1) > COLOURFUL * np.ptp(channels)).mean() > COLOURED)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,6 +18,8 @@ from .subtraction import averaged, check_mask, mask_frame, registered, shifted, 
 
 Projection = Literal["none", "minimum", "peak"]
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
+# Of what is subtracted from the frames of a run, which may be another for each, so much is kept.
+KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ class RunView:
         if self.of_all.plain:
             return study
         acquisition = replace(study.acquisition, modality=study.modality, masks=())
-        frames: Frames = _Seen(lambda index: study.frame(index)[..., 0], study.shape, study.pixels.nbytes)
+        first = self._chosen(study)[0]
+        frames: Frames = _Seen(lambda index: study.frame_as(index, first)[..., 0], study.shape, study.pixels.nbytes)
         if self.subtracted:
             masks, found = self._masks(study)
             frames = self._subtracted(study, masks)
@@ -165,17 +170,21 @@ class RunView:
 
     def _subtracted(self, study: Study, masks: Sequence[MaskFrames]) -> _Seen:
         """Return the frames without what was there before."""
-        # As stored: a window for the eye would bend what is to be subtracted.
-        before = [shifted(averaged(study.pixels, mask.frames)[..., 0], *mask.shift) for mask in masks]
+
+        @lru_cache(KEPT)
+        def before(mask: MaskFrames) -> np.ndarray:
+            # As stored: a window for the eye would bend what is to be subtracted.
+            return shifted(averaged(study.pixels, mask.frames)[..., 0], *mask.shift)
 
         def look(index: int) -> np.ndarray:
             frame = study.pixels[index][..., 0]
             # One that none serves is subtracted like the others: all are looked at alike.
-            mask = before[next((number for number, mask in enumerate(masks) if mask.serves(index)), 0)]
+            mask = before(next((mask for mask in masks if mask.serves(index)), masks[0]))
             mask = registered(mask, frame) if self.registered else mask
             return subtract(frame[None], mask, study.acquisition.logarithmic)[0]
 
-        return _Seen(look, study.shape, study.pixels.nbytes + sum(mask.nbytes for mask in before))
+        kept = min(KEPT, len(masks)) * math.prod(study.shape[1:]) * np.dtype(np.float32).itemsize
+        return _Seen(look, study.shape, study.pixels.nbytes + kept)
 
     def _chosen(self, study: Study) -> range:
         count = study.shape[0]

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
@@ -103,12 +104,15 @@ class Study:
         """Whether it is an image by itself: no run, no stack, and no frame of one."""
         return len(self.pixels) == 1 and not self.of_run
 
-    @property
+    @cached_property
     def modality(self) -> Modality:
-        """What a tag or the user says; else a photograph in colours is of a fundus, and a gray run an angiogram."""
+        """What a tag or the user says; else a photograph in colours is of a fundus, and a gray run an angiogram.
+
+        Of a run it is told by the frame in the middle: the first may be black, or a title.
+        """
         if self.acquisition.modality is not None:
             return self.acquisition.modality
-        if self.pixels.shape[-1] > 1 and in_colours(self.frame(0)):
+        if self.pixels.shape[-1] > 1 and in_colours(self.frame(len(self.pixels) // 2)):
             return "fundus"
         return "xa" if self.acquisition.times else "other"
 
@@ -144,9 +148,13 @@ class Study:
         ImageError
             If it is damaged.
         """
+        return self.frame_as(index, index)
+
+    def frame_as(self, index: int, other: int) -> np.ndarray:
+        """Return one frame as `frame` does, with the window of another: to compare them, all need one."""
         frame = self.pixels[index]
         if self.presentation is not None:
-            frame = self.presentation(frame, index)
+            frame = self.presentation(frame, other)
         exposed = self.acquisition.exposed
         if exposed is None:
             return frame

@@ -82,10 +82,10 @@ def _single(frame: np.ndarray) -> np.ndarray:
 
 
 def _facts(study: Study) -> dict[str, str]:
-    times = study.acquisition.times
+    acquisition = study.acquisition
     facts = {"spacing_known": str(int(study.spacing is not None))}
-    if study.modality != "other":
-        facts["modality"] = study.modality
-    if times:
-        facts["frame_times_ms"] = " ".join(f"{time:.3f}" for time in times)
+    if acquisition.modality is not None:
+        facts["modality"] = acquisition.modality
+    if acquisition.times:
+        facts["frame_times_ms"] = " ".join(f"{time:.3f}" for time in acquisition.times)
     return facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -185,6 +186,21 @@ def test_clicks_are_sent_once_more_when_a_connection_breaks(
     ready.press(100, 40, shift=True)
     ready.idle()
     assert ready.points() == (1, 1)
+
+
+def test_a_server_that_was_left_is_not_said_to_take_long(
+    ready: Rig, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(correct_section, "SLOW", 0.5)
+    faulty.at("/infer/salt_edit", hang)
+    ready.press(20, 30)
+    ready.until(lambda: "takes long over your clicks. Wait, or take them back" in ready.says)
+    ready.press(25, 35)
+    ready.panel.context.say("")
+    ready.panel.server.disconnect()
+    end = monotonic() + 1.0
+    ready.until(lambda: monotonic() > end)
+    assert "takes long" not in ready.says
 
 
 def test_clicks_outlive_a_server_that_dies_over_them(ready: Rig, faulty: Faulty, server: SaltServer) -> None:

@@ -153,10 +153,11 @@ def test_spacing_modality_and_mask_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ends", [2, [3, 1, 2]])
-def test_mask_frames_of_a_damaged_range_are_not_known(tmp_path: Path, ends: Any) -> None:
+def test_mask_frames_of_a_damaged_range_are_not_known_and_others_are(tmp_path: Path, ends: Any) -> None:
     damaged = item(MaskOperation="AVG_SUB", MaskFrameNumbers=1, ApplicableFrameRange=ends)
-    study = read_study(written(tmp_path / "a.dcm", run(), MaskSubtractionSequence=[damaged]))
-    assert study.acquisition.masks == ()
+    sound = item(MaskOperation="AVG_SUB", MaskFrameNumbers=2)
+    study = read_study(written(tmp_path / "a.dcm", run(), MaskSubtractionSequence=[damaged, sound]))
+    assert study.acquisition.masks == (MaskFrames((1,)),)
 
 
 def test_enhanced_objects_say_it_in_functional_groups(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from salt_monailabel.imaging import Kind, Modality, Study, modality_named, model_input, read_study, synthesize, to_rgb
 from salt_monailabel.imaging.intensity import evened
 from salt_monailabel.imaging.run import RunView
+from salt_monailabel.imaging.volume import write_volume
 from salt_monailabel.training import read_labelled
 
 from ..dicom import run, written
@@ -44,6 +45,17 @@ def test_a_photograph_in_colours_is_of_a_fundus_and_a_gray_one_of_anything(tmp_p
 def test_a_gray_run_is_an_angiogram_and_a_stack_of_anything(tmp_path: Path) -> None:
     assert stored(tmp_path, run(), Modality="OT", FrameTime=40).modality == "xa"
     assert stored(tmp_path, run(), Modality="OT").modality == "other"
+
+
+def test_of_a_run_in_colours_a_black_first_frame_says_nothing(tmp_path: Path) -> None:
+    frames = np.stack([np.zeros_like(colours()), colours(), colours()])
+    assert stored(tmp_path, frames, Modality="OT", FrameTime=40).modality == "fundus"
+
+
+@pytest.mark.parametrize(("tag", "modality"), [("OP", "fundus"), ("XA", "xa"), ("OT", "other")])
+def test_a_volume_for_a_viewer_keeps_what_the_tag_said(tmp_path: Path, tag: str, modality: str) -> None:
+    write_volume(stored(tmp_path, run(1), Modality=tag), "eye", tmp_path / "eye.nrrd")
+    assert read_study(tmp_path / "eye.nrrd").modality == modality
 
 
 @pytest.mark.parametrize(("tag", "modality"), [("OPT", "octa"), ("OP", "fundus"), ("XA", "xa"), ("OT", "fundus")])

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from salt_monailabel.imaging import ImageError, Study, read_study
-from salt_monailabel.imaging.run import RunView
+from salt_monailabel.imaging.run import KEPT, RunView
 from salt_monailabel.imaging.subtraction import subtract
 
 from ..dicom import COLUMNS, ROWS, item, run, written
@@ -86,6 +86,28 @@ def test_each_frame_has_the_mask_that_the_file_names_for_it(cine: Path, tmp_path
     # Frame 10 has none, and gets the first.
     for index, mask in {1: 0, 5: 0, 6: 6, 7: 6, 9: 0, 10: 6, 11: 6}.items():
         assert np.array_equal(seen.frame(index)[..., 0], subtract(pixels[[index]], pixels[mask])[0]), index
+
+
+def test_a_projection_compares_frames_in_one_window(cine: Path, tmp_path: Path) -> None:
+    still = np.asarray(read_study(cine).pixels)[:1, ..., 0].repeat(3, axis=0)
+    centers = np.percentile(still, (30, 60, 30)).tolist()
+    windows = [item(FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=500)]) for center in centers]
+    study = read_study(written(tmp_path / "windows.dcm", still, PerFrameFunctionalGroupsSequence=windows))
+    assert not np.array_equal(study.frame(0), study.frame(1))
+    ((_, darkest),) = images(study, projection="minimum")
+    assert np.array_equal(darkest, study.frame(0).astype(np.float32))
+
+
+def test_a_mask_for_each_frame_takes_no_more_memory_than_a_few(cine: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(read_study(cine).pixels)[..., 0]
+    own = [
+        item(MaskOperation="AVG_SUB", MaskFrameNumbers=[number], ApplicableFrameRange=[number, number])
+        for number in range(1, FRAMES + 1)
+    ]
+    study = read_study(written(tmp_path / "tagged.dcm", pixels, MaskSubtractionSequence=own))
+    seen = RunView(subtracted=True).seen(study)
+    assert not any(seen.frame(index).any() for index in range(FRAMES))
+    assert seen.pixels.nbytes == study.pixels.nbytes + KEPT * pixels[0].size * 4
 
 
 def test_what_is_subtracted_follows_the_patient_if_that_is_asked_for(tmp_path: Path) -> None:

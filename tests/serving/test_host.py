@@ -12,6 +12,7 @@ import SimpleITK as sitk
 import torch
 
 from salt_monailabel.imaging import Kind
+from salt_monailabel.imaging.study import BY_ITSELF
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import Architecture, VesselSam
 from salt_monailabel.serving import host as module
@@ -35,9 +36,9 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     frames: list[np.ndarray] = []
     embed = Predictor.embed
 
-    def counted(self: Predictor, pixels: np.ndarray, mirrored: bool = True) -> object:
+    def counted(self: Predictor, pixels: np.ndarray, kind: Kind = BY_ITSELF) -> object:
         frames.append(pixels)
-        return embed(self, pixels, mirrored)
+        return embed(self, pixels, kind)
 
     monkeypatch.setattr(Predictor, "embed", counted)
     return frames

@@ -127,6 +127,7 @@ class Learner:
             **card_of(self.host.options.base, adapter.model),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "asked_by": wish.asked_by,
+            "modality": self.host.options.modality,
             "images": list(material.labels_sha256),
             "labels_sha256": material.labels_sha256,
             "learned_until": max([times[name] for name in material.labels_sha256] + [past.until]),
@@ -247,8 +248,9 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _keys(material: Material) -> list[str]:
-    """Return what a card calls the labels that judge: one that is corrected is another."""
-    return [f"{name} {label}" for name, label in material.judging_sha256.items()]
+    """Return what a card calls the labels that judge: one that is corrected, or seen in another way, is another."""
+    seen = "" if material.modality is None else f" as {material.modality}"
+    return [f"{name} {label}{seen}" for name, label in material.judging_sha256.items()]
 
 
 def _known_score(known: Mapping[str, Any], material: Material) -> tuple[HeldBackScore, float] | None:

@@ -41,6 +41,8 @@ class Material:
         The labels that are learned from, by the hash of what was read.
     judging_sha256 : mapping of name to str
         Those that judge.
+    modality : str, optional
+        What all images were said to be of.
     """
 
     newest: Sequence[LabelledFrame]
@@ -51,6 +53,7 @@ class Material:
     skipped: Sequence[str]
     labels_sha256: Mapping[str, str]
     judging_sha256: Mapping[str, str]
+    modality: Modality | None = None
 
     @property
     def images(self) -> int:
@@ -117,7 +120,7 @@ def read_material(
     tried = len(exam)
     ask([*lesson.new, *(name for name in lesson.first if name in in_part)], votes(tried))
     judging = {name: reader.labels_sha256[name] for name in exam}
-    return Material(newest, replayed, in_part, exam, tried, reader.skipped, learned, judging)
+    return Material(newest, replayed, in_part, exam, tried, reader.skipped, learned, judging, modality)
 
 
 def _blocks(frames: Sequence[LabelledFrame], most: int) -> dict[str, int]:

@@ -396,6 +396,9 @@ def test_all_labels_are_learned_as_of_what_the_user_says(copy: Path, monkeypatch
     host = ModelHost(Options(modality="fundus"), VersionStore(copy / "adapters"))
     Learner(host).learn(Wish(seconds=0.1), [pair(copy, "good")])
     assert set(said) == {"fundus"}
+    # Scores of images that were seen in another way say nothing of this.
+    (version,) = [name for name in host.store.versions() if host.store.card(name)["modality"] == "fundus"]
+    assert all(key.endswith(" as fundus") for key in host.store.card(version)["best"])
     assert host.studies.read(str(copy / "good.png")).modality == "fundus"
 
 

@@ -53,6 +53,7 @@ class Correct:
         server.on_connected(self._send_again)
         uploads.on_sent(self._send_again)
         context.on_change(self._show_previous)
+        context.on_give_up(self._asked.clear)
 
     @property
     def busy(self) -> bool:
@@ -150,12 +151,14 @@ class Correct:
             self._uploads.send(lambda: self._ask(key, action))
 
     def _ask(self, key: Key, *actions: _Action) -> None:
+        self._again.discard(key)
         self._pending.setdefault(key, []).extend(actions)
         key[0].asked(*key[1:])
         self._send(key)
 
     def _send(self, key: Key) -> None:
         """Send what was done on a frame, in the place of a request that was not answered yet."""
+        self._asked.pop(key, None)
         case, label, frame = key
         client = self._context.client
         if case.gone:
@@ -210,7 +213,7 @@ class Correct:
                 return
             if problem.kind in ("timeout", "interrupted") and key not in self._again:
                 self._again.add(key)
-                self._context.explain(problem, "Your clicks are sent once more.")
+                self._context.say(f"No answer came from {client.address}. Your clicks are sent once more.", "problem")
                 self._send(key)
                 return
             held = " What you asked for after it was not done; ask again." if self._drop(key) else ""
@@ -229,8 +232,10 @@ class Correct:
 
         def told() -> None:
             client = self._context.client
-            if self._asked.get(key) is asked and client is not None and self._server.usable:
-                self._context.say(f"{client.address} takes long over your clicks. Wait, or take them back with Undo.")
+            if self._asked.get(key) is not asked or client is None or not self._server.usable or key[0].gone:
+                return
+            remedy = "Wait, or take them back with Undo." if key == self._key() else "Wait a little longer."
+            self._context.say(f"{client.address} takes long over your clicks. {remedy}")
 
         self._context.around.later(SLOW, told)
 
