@@ -15,10 +15,12 @@ import SimpleITK as sitk
 from PIL import Image
 from pydicom import dcmread
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from salt_monailabel.adapters import read_card
 from salt_monailabel.cli import app, commands
+from salt_monailabel.cli.commands import modality_for
 from salt_monailabel.cli.sheet import CELL, GAP
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.imaging.synthetic import STYLES
@@ -147,6 +149,15 @@ def test_predict_is_told_what_the_images_are_of(dataset: Path, tmp_path: Path) -
     refused = salt("predict", dataset / "images" / "a.png", "--out", tmp_path, "--modality", "mri")
     assert refused.exit_code == 1
     assert "one of auto, fundus, octa" in refused.output
+
+
+def test_images_are_what_those_were_that_taught_the_adapter(adapter: Path, tmp_path: Path) -> None:
+    assert modality_for("auto", None) is None
+    assert modality_for("auto", adapter) is None
+    card = {**read_card(adapter), "modality": "octa"}
+    save_file(load_file(adapter), tmp_path / "octa.safetensors", metadata={"card": json.dumps(card)})
+    assert modality_for("auto", tmp_path / "octa.safetensors") == "octa"
+    assert modality_for("fundus", tmp_path / "octa.safetensors") == "fundus"
 
 
 def test_predict_names_a_bad_file_and_does_the_others(dataset: Path, tmp_path: Path) -> None:

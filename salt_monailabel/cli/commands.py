@@ -25,8 +25,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from salt_monailabel.adapters import Adapter, save
-from salt_monailabel.imaging import ImageError, Modality, overlay, read_study, to_rgb
+from salt_monailabel.adapters import Adapter, read_card, save
+from salt_monailabel.imaging import ImageError, Modality, modality_named, overlay, read_study, to_rgb
 from salt_monailabel.imaging.result import check_result, write_result
 from salt_monailabel.inference import Predictor, adapted_model, card_of
 from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
@@ -54,6 +54,12 @@ def load_predictor(adapter: Path | None, base: str, weights: Path | None, device
     model = load_base(base, weights=weights) if adapter is None else adapted_model(adapter, weights).merge()
     assert isinstance(model, VesselSam)
     return Predictor(model, best_device(device), threshold=threshold)
+
+
+def modality_for(said: str, adapter: Path | None) -> Modality | None:
+    """Return what the user says that images are of; with `auto`, what those were said to be that taught the adapter."""
+    taught = "auto" if adapter is None else str(read_card(adapter).get("modality", "auto"))
+    return modality_named(taught if said == "auto" else said)
 
 
 def predict_images(
@@ -149,7 +155,15 @@ def train_adapter(
 
         history = fit(adapter, frames, config, on_step)
     training = {"dataset": dataset.name, "split": split, "images": len(cases), "steps": len(history)}
-    save(adapter, out, {**card_of(base, model), "training": {**training, "seconds": round(history[-1].seconds, 1)}})
+    save(
+        adapter,
+        out,
+        {
+            **card_of(base, model),
+            "modality": modality or "auto",
+            "training": {**training, "seconds": round(history[-1].seconds, 1)},
+        },
+    )
     console.print(f"{len(history)} steps on {len(cases)} image(s); adapter written to {out}")
 
 

@@ -106,12 +106,10 @@ def predict(
     modality: ImageKind = "auto",
 ) -> None:
     """Segment images: a mask with the image's geometry and an overlay to look at, for each."""
-    from salt_monailabel.imaging import modality_named
-
-    from .commands import load_predictor, predict_images
+    from .commands import load_predictor, modality_for, predict_images
 
     with explained(console):
-        kind = modality_named(modality)
+        kind = modality_for(modality, adapter)
         predictor = load_predictor(adapter, base, weights, device, threshold)
         predict_images(images, kind, out, predictor, extension, console)
 
@@ -163,12 +161,10 @@ def evaluate(
     modality: ImageKind = "auto",
 ) -> None:
     """Score a model on a data set: Dice, clDice and HD95, in the field of view where fov/ has one."""
-    from salt_monailabel.imaging import modality_named
-
-    from .commands import evaluate_dataset, load_predictor
+    from .commands import evaluate_dataset, load_predictor, modality_for
 
     with explained(console):
-        kind = modality_named(modality)
+        kind = modality_for(modality, adapter)
         predictor = load_predictor(adapter, base, weights, device, threshold)
         evaluate_dataset(predictor, dataset, split, label, limit, kind, out, console)
 
