@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import slicer
-from SALTVesselsLib.application import AppSettings, Dialogs, Programs, later
+from SALTVesselsLib.application import AppSettings, Dialogs, Programs, later, show_frames
 from SALTVesselsLib.editor import SegmentEditor
 from SALTVesselsLib.keys import Keys
 from SALTVesselsLib.plots import Plot
@@ -51,6 +51,7 @@ class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     widget: Widget
     keys: Keys
     _editor: SegmentEditor
+    _pointer: Pointer
 
     def __init__(self, parent: object = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -62,12 +63,15 @@ class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         root = slicer.util.loadUI(self.resourcePath("UI/SALTVessels.ui"))
         self.layout.addWidget(root)
         ui = slicer.util.childWidgetVariables(root)
-        self._editor = SegmentEditor()
-        surroundings = Surroundings(QtTransport(), Dialogs(slicer.util.mainWindow()), AppSettings(), later)
-        programs = Programs(slicer.util.startupEnvironment())
-        self.panel = Panel(surroundings, programs, Pointer(views_of_application), self._editor)
-        self.widget = Widget(ui, self.panel, Path(self.resourcePath("Icons")), self._plot)
         self.keys = Keys(ui, lambda: self.panel.tools.take(""))
+        self._editor = SegmentEditor(views_of_application, self.keys.widen)
+        self._pointer = Pointer(views_of_application)
+        dialogs = Dialogs(slicer.util.mainWindow())
+        surroundings = Surroundings(QtTransport(), dialogs, AppSettings(), later, show_frames)
+        programs = Programs(slicer.util.startupEnvironment())
+        self.panel = Panel(surroundings, programs, self._pointer, self._editor)
+        self.widget = Widget(ui, self.panel, Path(self.resourcePath("Icons")), self._plot)
+        slicer.app.layoutManager().connect("layoutChanged(int)", self._layout_changed)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
         for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndRestoreEvent):
@@ -89,6 +93,11 @@ class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _plot(self) -> Plot:
         return Plot(self.panel.parameters.node)
 
+    def _layout_changed(self, _layout: int) -> None:
+        # There may be views that were not there when a tool was taken in hand.
+        self._pointer.watch_again()
+        self._editor.watch()
+
     def _scene_closes(self, *_: object) -> None:
         self.panel.scene_closes()
         self.widget.forget()
@@ -101,6 +110,7 @@ class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """End everything."""
         self.removeObservers()
+        slicer.app.layoutManager().disconnect("layoutChanged(int)", self._layout_changed)
         self.keys.remove()
         self.widget.close()
         self.panel.close()

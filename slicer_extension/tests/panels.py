@@ -134,6 +134,7 @@ class Rig:
     brush: Brush
     line: Line
     view: SliceView
+    browsed: list[Any]
     wrong: list[BaseException] = field(default_factory=list)
 
     def check(self) -> None:
@@ -298,13 +299,14 @@ def new_rig() -> Iterator[Rig]:
     user, settings, brush, line = User(), Memory(), Brush(), Line(QtTransport())
     view = SliceView("Red", *VIEW)
     pointer = Pointer(lambda: [(view.mouse, view.node)])
-    surroundings = Surroundings(line, user, settings, later)
+    browsed: list[Any] = []
+    surroundings = Surroundings(line, user, settings, later, browsed.append)
     panel = Panel(surroundings, Programs(), pointer, brush)
     widget = Widget(ui, panel, RESOURCES / "Icons", Plot)
     root.resize(WIDTH, HEIGHT)
     root.show()
     try:
-        yield Rig(panel, widget, ui, root, user, settings, brush, line, view)
+        yield Rig(panel, widget, ui, root, user, settings, brush, line, view, browsed)
     finally:
         panel.close()
         root.close()

@@ -48,9 +48,6 @@ class PlotView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = painter.font()
-        font.setPointSize(7)
-        painter.setFont(font)
         # Slicer's plots are on white, whatever the palette.
         painter.fillRect(self.rect(), Qt.GlobalColor.white)
         area = QRectF(self.rect()).adjusted(34, 8, -10, -20)
@@ -59,6 +56,9 @@ class PlotView(QWidget):
         lines = [_line(series) for series in self._series]
         if not lines:
             return
+        font = painter.font()
+        font.setPointSize(self._chart.GetAxisLabelFontSize())
+        painter.setFont(font)
         points = np.concatenate([points for points, *_ in lines])
         if not len(points):
             return

@@ -15,10 +15,12 @@ import slicer
 from panels import RESOURCES
 from PySide6.QtWidgets import QWidget
 from SALTVesselsLib.answers import ServerInfo
+from SALTVesselsLib.application import show_frames
 from SALTVesselsLib.scene import volumes
 from SALTVesselsLib.scene.charts import Curve
 from SALTVesselsLib.scene.segmentation import Outlines
 from scenes import picture
+from slice_view import SliceView
 
 pytest_plugins = ("scenes", "panels")
 
@@ -46,8 +48,8 @@ class SegmentEditorWidget:
     def mrmlSegmentEditorNode(self) -> Any:
         return self.told.get("setMRMLSegmentEditorNode")
 
-    def activeEffect(self) -> Effect:
-        return self.effect
+    def activeEffect(self) -> Effect | None:
+        return self.effect if self.told.get("setActiveEffectByName") else None
 
     def setSourceVolumeNode(self, volume: Any) -> None:
         self.told["setSourceVolumeNode"] = volume
@@ -102,7 +104,14 @@ def module(application: object, scene: Any, monkeypatch: pytest.MonkeyPatch) -> 
     for stand_in in (base, words):
         monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     connected: list[tuple[Any, ...]] = []
-    layout = SimpleNamespace(sliceViewNames=list)
+    views: dict[str, Any] = {}
+    heard: list[Any] = []
+    layout = SimpleNamespace(
+        sliceViewNames=lambda: list(views),
+        sliceWidget=views.get,
+        connect=lambda signal, hear: heard.append(hear),
+        disconnect=lambda signal, hear: heard.remove(hear),
+    )
     app = SimpleNamespace(connect=lambda *what: connected.append(what), layoutManager=lambda: layout)
     SegmentEditorWidget.made = []
     window = qt.QWidget()
@@ -116,7 +125,8 @@ def module(application: object, scene: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(slicer.util, "mainWindow", lambda: window)
     monkeypatch.setattr(slicer.util, "startupEnvironment", dict)
     loaded = importlib.import_module("SALTVessels")
-    yield SimpleNamespace(loaded=loaded, connected=connected, window=window)
+    yield SimpleNamespace(loaded=loaded, connected=connected, window=window, views=views, heard=heard)
+    assert not heard, "the layout still tells a module that is gone"
     del sys.modules["SALTVessels"]
 
 
@@ -270,6 +280,68 @@ def test_the_brush_is_set_in_pixels_and_keeps_other_labels(widget: Any) -> None:
     assert node.GetOverwriteMode() == slicer.vtkMRMLSegmentEditorNode.OverwriteNone
     widget._editor.end()
     assert editor.told["setActiveEffectByName"] == ""
+
+
+def shown(module: Any, name: str) -> SliceView:
+    """Return a view that the application shows from now on."""
+    view = SliceView(name)
+    style = SimpleNamespace(GetInteractor=lambda: view.mouse)
+    inner = SimpleNamespace(interactorStyle=lambda: style)
+    module.views[name] = SimpleNamespace(sliceView=lambda: inner, mrmlSliceNode=lambda: view.node)
+    return view
+
+
+def events(view: SliceView) -> list[str]:
+    """Return what a view is told of the mouse from now on."""
+    told: list[str] = []
+    for event in ("LeftButtonPressEvent", "LeftButtonDoubleClickEvent", "MouseWheelForwardEvent"):
+        view.mouse.AddObserver(event, lambda _, name: told.append(name), 1.0)
+    return told
+
+
+def test_a_second_dab_is_no_double_click_and_the_wheel_with_shift_widens_the_brush(module: Any, widget: Any) -> None:
+    view = shown(module, "Red")
+    told = events(view)
+    image = volumes.add(picture(np.zeros((1, 8, 9), np.uint8)))
+    widget._editor.begin(False, Outlines(image, ("vessel",)), "vessel", 3)
+    view.mouse.InvokeEvent("LeftButtonDoubleClickEvent")
+    assert told == ["LeftButtonPressEvent"]
+    before = widget.keys._ui.brushBox.value
+    view.mouse.InvokeEvent("MouseWheelForwardEvent")
+    assert told[1:] == ["MouseWheelForwardEvent"]
+    assert widget.keys._ui.brushBox.value == before
+    view.mouse.SetShiftKey(1)
+    view.mouse.InvokeEvent("MouseWheelForwardEvent")
+    assert told[2:] == []
+    assert widget.keys._ui.brushBox.value == before + 1
+    widget._editor.end()
+    view.mouse.InvokeEvent("LeftButtonDoubleClickEvent")
+    assert told[2:] == ["LeftButtonDoubleClickEvent"]
+
+
+def test_a_tool_works_in_views_that_a_new_layout_brings(module: Any, widget: Any) -> None:
+    widget.panel.context.info = ServerInfo("SALT", ("vessel",), ("first",), "base")
+    widget.panel.scene_opened()
+    shown(module, "Red")
+    volumes.show(volumes.add(picture(np.zeros((1, 8, 9), np.uint8))))
+    widget.panel.tools.take("add")
+    new = shown(module, "Yellow")
+    told = events(new)
+    for hear in module.heard:
+        hear(2)
+    new.mouse.InvokeEvent("LeftButtonPressEvent")
+    assert not told, "the view takes what is meant for the tool"
+
+
+def test_the_frames_of_a_run_can_be_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, Any]] = []
+    sequences = SimpleNamespace(
+        setToolBarActiveBrowserNode=lambda node: told.append(("active", node)),
+        showSequenceBrowser=lambda node: told.append(("shown", node)),
+    )
+    monkeypatch.setattr(slicer.modules, "sequences", sequences)
+    show_frames("the run's")
+    assert told == [("active", "the run's"), ("shown", "the run's")]
 
 
 def test_the_brush_leaves_a_colour_image_in_view(widget: Any) -> None:

@@ -15,6 +15,7 @@ from panels import Rig, iou, reopened
 from salt_server import SALT, SaltServer, salt_server
 from SALTVesselsLib.answers import EditRequest
 from SALTVesselsLib.scene import volumes
+from SALTVesselsLib.scene.browsing import place
 from SALTVesselsLib.transport import Ticket
 from SALTVesselsLib.workflow import segment
 from scenes import go_to
@@ -74,6 +75,15 @@ def test_a_run_is_opened_frame_by_frame_and_outlined_as_a_whole(opened: Rig, ang
         shown = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, opened.case.volume)[0] > 0
         assert np.array_equal(shown, opened.mask("artery")[frame])
     assert opened.case.outlines.node.GetDisplayNode().GetVisibility3D() == 0
+
+
+def test_whichever_run_is_in_view_its_frames_can_be_gone_through(opened: Rig) -> None:
+    first = opened.case.volume
+    opened.panel.images.open("plane_b")
+    opened.until(lambda: opened.case.image == "plane_b" and not opened.panel.images.busy)
+    assert opened.browsed[-1] is place(opened.case.volume).browser
+    opened.panel.images.choose(first)
+    assert opened.browsed[-1] is place(first).browser
 
 
 def test_one_frame_alone_is_outlined_and_corrected(opened: Rig) -> None:

@@ -208,6 +208,22 @@ def test_an_image_is_shown_whole_upright_and_straight(own: np.ndarray) -> None:
     assert red.GetFieldOfView()[0] / red.GetFieldOfView()[1] == pytest.approx(width / height)
 
 
+def test_an_image_is_whole_in_a_view_that_gets_its_size_late(scene: slicer.vtkMRMLScene) -> None:
+    red = scenes.view("Red")
+    node = volumes.add(picture(noise(1, 50, 50)))
+    volumes.show(node)
+    # As Slicer does when a layout gives a view half of the width: the height that is seen stays.
+    width, height, _ = red.GetDimensions()
+    seen = red.GetFieldOfView()
+    red.SetDimensions(width // 2, height, 1)
+    red.SetFieldOfView(seen[1] * (width // 2) / height, seen[1], seen[2])
+    volumes.face(node)
+    needed = 50 * np.array(node.GetSpacing()[:2])
+    assert (np.array(red.GetFieldOfView()[:2]) >= needed - 1e-6).all()
+    scene.RemoveNode(node)
+    volumes.face(node)
+
+
 def test_an_image_is_alone_in_all_views_and_two_planes_lie_side_by_side(scene: slicer.vtkMRMLScene) -> None:
     def backgrounds() -> list[str]:
         return [

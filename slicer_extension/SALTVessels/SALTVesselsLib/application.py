@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import qt
+import slicer
 
 TITLE = "SALT vessels"
 GROUP = "SALTVessels/"
@@ -21,6 +22,12 @@ TAIL = 2000
 def later(seconds: float, callback: Callable[[], None]) -> None:
     """Call back after so many seconds, on this thread."""
     qt.QTimer.singleShot(round(1000 * seconds), callback)
+
+
+def show_frames(browser: slicer.vtkMRMLSequenceBrowserNode) -> None:
+    """Show Slicer's slider through the frames of a run; of itself it does so for runs it has read from files alone."""
+    slicer.modules.sequences.setToolBarActiveBrowserNode(browser)
+    slicer.modules.sequences.showSequenceBrowser(browser)
 
 
 class Dialogs:
@@ -79,6 +86,8 @@ class Program:
                 env=environment,
                 # A group of its own: what it starts is to end with it.
                 start_new_session=os.name == "posix",
+                # Windows would open a console for it, and end it with that.
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         finally:
             os.close(log)

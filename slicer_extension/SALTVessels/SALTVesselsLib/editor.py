@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import slicer
+from collections.abc import Callable, Iterable
+from functools import partial
 
+import slicer
+import vtk
+
+from .pointer import View, observe
 from .scene import volumes
 from .scene.segmentation import Outlines
 
@@ -13,10 +18,22 @@ SINGLETON = "SALTVessels"
 class SegmentEditor:
     """The effects *Paint* and *Erase*, in a Segment Editor that is not shown: the panel has its buttons.
 
-    It remembers no steps of its own, for the panel does, and it shows no 3D.
+    It remembers no steps of its own, for the panel does, and it shows no 3D. Of two quick dabs the views would take the
+    second for a double click, with which they change the layout: here it is a dab. Of the wheel with shift they would
+    change the brush themselves; the panel does.
+
+    Parameters
+    ----------
+    views : callable
+        Returns each view's interactor and slice node, when they are needed.
+    widen : callable
+        Makes the brush wider by so many pixels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, views: Callable[[], Iterable[View]], widen: Callable[[int], None]) -> None:
+        self._views = views
+        self._widen = widen
+        self._tags: list[tuple[vtk.vtkRenderWindowInteractor, int]] = []
         self._widget = slicer.qMRMLSegmentEditorWidget()
         self._widget.undoEnabled = False
         # It would put the gray companion of a colour image into all views.
@@ -37,9 +54,18 @@ class SegmentEditor:
         effect.setCommonParameter("BrushDiameterIsRelative", 0)
         effect.setCommonParameter("BrushSphere", 0)
         effect.setCommonParameter("BrushAbsoluteDiameter", brush * min(outlines.volume.GetSpacing()[:2]))
+        self.watch()
+
+    def watch(self) -> None:
+        """Guard the brush in the views there are, if one is in hand; again when there are others."""
+        self._leave()
+        if self._widget.activeEffect() is not None:
+            for interactor, _ in self._views():
+                self._guard(interactor)
 
     def end(self) -> None:
         """Give the mouse back to the views."""
+        self._leave()
         if self._widget.mrmlSegmentEditorNode() is not None:
             self._widget.setActiveEffectByName("")
             # It would keep what is shown no more, and look at another on its own.
@@ -49,6 +75,28 @@ class SegmentEditor:
         """End it for good."""
         self.end()
         self._widget.setMRMLScene(None)
+
+    def _leave(self) -> None:
+        for interactor, tag in self._tags:
+            interactor.RemoveObserver(tag)
+        self._tags.clear()
+
+    def _guard(self, interactor: vtk.vtkRenderWindowInteractor) -> None:
+        def press() -> bool:
+            interactor.InvokeEvent("LeftButtonPressEvent")
+            return True
+
+        def turn(by: int) -> bool:
+            if interactor.GetShiftKey():
+                self._widen(by)
+            return bool(interactor.GetShiftKey())
+
+        acts: dict[str, Callable[[], bool]] = {
+            "LeftButtonDoubleClickEvent": press,
+            "MouseWheelForwardEvent": partial(turn, 1),
+            "MouseWheelBackwardEvent": partial(turn, -1),
+        }
+        self._tags += [(interactor, observe(interactor, event, act)) for event, act in acts.items()]
 
 
 def _parameters() -> slicer.vtkMRMLSegmentEditorNode:

@@ -49,8 +49,8 @@ class Keys:
         for key, name in KEYS.items():
             self._add(window, key, getattr(self._ui, name).click)
         self._add(window, "Esc", self._lay_down)
-        self._add(window, "+", lambda: self._widen(1))
-        self._add(window, "-", lambda: self._widen(-1))
+        self._add(window, "+", lambda: self.widen(1))
+        self._add(window, "-", lambda: self.widen(-1))
 
     def remove(self) -> None:
         """Give the keys back."""
@@ -59,10 +59,11 @@ class Keys:
             shortcut.deleteLater()
         self._shortcuts.clear()
 
+    def widen(self, by: int) -> None:
+        """Make the brush wider by so many pixels."""
+        self._ui.brushBox.value = self._ui.brushBox.value + by
+
     def _add(self, window: qt.QWidget, key: str, act: Callable[[], None]) -> None:
         shortcut = qt.QShortcut(qt.QKeySequence(key), window)
         shortcut.connect("activated()", act)
         self._shortcuts.append(shortcut)
-
-    def _widen(self, by: int) -> None:
-        self._ui.brushBox.value = self._ui.brushBox.value + by

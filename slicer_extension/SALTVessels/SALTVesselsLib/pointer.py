@@ -71,6 +71,11 @@ class Pointer:
             for event in RELEASES:
                 self._observe(interactor, event, partial(self._release, node))
 
+    def watch_again(self) -> None:
+        """Tell of what is done in the views there are now, if anybody is told."""
+        if self._heard is not None:
+            self.watch(self._heard)
+
     def leave(self) -> None:
         """Give the mouse back to the views."""
         for interactor, tag in self._tags:
@@ -84,12 +89,7 @@ class Pointer:
         event: str,
         act: Callable[[vtk.vtkRenderWindowInteractor], bool],
     ) -> None:
-        def hear(*_: object) -> None:
-            # What is taken here is not for the views.
-            interactor.GetCommand(tag).SetAbortFlag(act(interactor))
-
-        tag = interactor.AddObserver(event, hear, PRIORITY)
-        self._tags.append((interactor, tag))
+        self._tags.append((interactor, observe(interactor, event, partial(act, interactor))))
 
     def _press(self, other: bool, interactor: vtk.vtkRenderWindowInteractor) -> bool:
         # With these, Slicer's own ways to look around still work.
@@ -119,6 +119,22 @@ class Pointer:
         else:
             self._heard.click(volume, _ras(node, end), self._other)
         return True
+
+
+def observe(interactor: vtk.vtkRenderWindowInteractor, event: str, act: Callable[[], bool]) -> int:
+    """Hear of an event of a view before the view does; what `act` says it has taken is not for the view.
+
+    Returns
+    -------
+    int
+        The observer's tag.
+    """
+
+    def hear(*_: object) -> None:
+        interactor.GetCommand(tag).SetAbortFlag(act())
+
+    tag: int = interactor.AddObserver(event, hear, PRIORITY)
+    return tag
 
 
 def _moved(begin: tuple[int, int], end: tuple[int, int]) -> bool:

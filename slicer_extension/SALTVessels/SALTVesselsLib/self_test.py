@@ -18,7 +18,7 @@ from .pixels import Picture
 from .pointer import views_of_application
 from .scene import volumes
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def run(widget: Any, tell: Callable[[str], None]) -> None:

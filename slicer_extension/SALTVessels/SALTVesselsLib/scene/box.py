@@ -23,7 +23,7 @@ class Box:
 
     def __init__(self, volume: slicer.vtkMRMLVolumeNode) -> None:
         self.volume = volume
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", "Box")
+        node = nodes.hidden("vtkMRMLMarkupsClosedCurveNode", "Box")
         node.SetCurveTypeToLinear()
         node.SetLocked(True)
         node.CreateDefaultDisplayNodes()

@@ -11,6 +11,9 @@ from . import colours
 
 Values = Sequence[float] | np.ndarray
 
+# Points.
+FONT = 9
+
 _CURVE = "SALT.curve"
 
 
@@ -39,6 +42,11 @@ class Curve:
         if [self.table.GetColumnName(n) for n in range(self.table.GetNumberOfColumns())] != [*self._columns]:
             self.reset()
         self.chart.SetTitle(title)
+        # Of a small plot, usual fonts would leave a third, and lay the names of the lines over them.
+        self.chart.SetTitleVisibility(False)
+        self.chart.SetAxisTitleFontSize(FONT)
+        self.chart.SetAxisLabelFontSize(FONT)
+        self.chart.SetLegendFontSize(FONT)
         self.chart.SetXAxisTitle(x)
         self.chart.SetLegendVisibility(len(y) > 1)
         self.chart.RemoveAllPlotSeriesNodeIDs()

@@ -42,7 +42,7 @@ class Clicks:
 
 
 def _points(name: str, colour: colours.Colour, image: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLNode:
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    node = nodes.hidden("vtkMRMLMarkupsFiducialNode", name)
     node.CreateDefaultDisplayNodes()
     node.SetLocked(True)
     nodes.unsaved(node)

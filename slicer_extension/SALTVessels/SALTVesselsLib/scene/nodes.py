@@ -16,6 +16,15 @@ def unsaved(node: slicer.vtkMRMLNode) -> None:
             node.GetNthDisplayNode(number).SetSaveWithScene(False)
 
 
+def hidden(class_name: str, name: str) -> slicer.vtkMRMLNode:
+    """Add a node that is neither listed nor saved; lists look whether it is as it is added."""
+    node = slicer.mrmlScene.CreateNodeByClass(class_name)
+    node.UnRegister(None)
+    node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+    unsaved(node)
+    return slicer.mrmlScene.AddNode(node)
+
+
 def belong(node: slicer.vtkMRMLDisplayableNode, volume: slicer.vtkMRMLVolumeNode) -> None:
     """Tie what is drawn on an image to that image."""
     node.SetNodeReferenceID(_IMAGE, volume.GetID())

@@ -235,7 +235,7 @@ def _lay_on(node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNo
 
 
 def _faint_node(volume: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLSegmentationNode:
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume.GetName()} before")
+    node = nodes.hidden("vtkMRMLSegmentationNode", f"{volume.GetName()} before")
     _lay_on(node, volume)
     node.GetSegmentation().AddEmptySegment("before", "before", colours.PREVIOUS)
     node.CreateDefaultDisplayNodes()

@@ -171,8 +171,17 @@ def show(*images: slicer.vtkMRMLVolumeNode) -> None:
         composite.SetBackgroundVolumeID(image.GetID())
         composite.SetForegroundVolumeID(None)
         composite.SetLabelVolumeID(None)
-        _face(slicer.mrmlScene.GetSingletonNode(composite.GetLayoutName(), "vtkMRMLSliceNode"), image)
+    face(*images)
     nodes.confine_all()
+
+
+def face(*images: slicer.vtkMRMLVolumeNode) -> None:
+    """Have the views that show one of these images show it upright and whole."""
+    shown = {image.GetID(): image for image in images if image.GetScene() is not None}
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        image = shown.get(composite.GetBackgroundVolumeID())
+        if image is not None:
+            _face(slicer.mrmlScene.GetSingletonNode(composite.GetLayoutName(), "vtkMRMLSliceNode"), image)
 
 
 def _face(view: slicer.vtkMRMLSliceNode, node: slicer.vtkMRMLVolumeNode) -> None:
@@ -217,8 +226,7 @@ def green(node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
 
 
 def _new_companion(node: slicer.vtkMRMLVectorVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
-    companion = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{node.GetName()} green")
-    nodes.unsaved(companion)
+    companion = nodes.hidden("vtkMRMLScalarVolumeNode", f"{node.GetName()} green")
     nodes.belong(companion, node)
     node.SetNodeReferenceID(_GREEN, companion.GetID())
 

@@ -54,12 +54,15 @@ class Surroundings:
     settings : Settings
     later : callable
         Calls a function after so many seconds, on this thread.
+    show_frames : callable
+        Shows the application's slider through the frames of a run, given its vtkMRMLSequenceBrowserNode.
     """
 
     transport: Transport
     ask: Ask
     settings: Settings
     later: Later
+    show_frames: Callable[[Any], None]
 
 
 class Context:

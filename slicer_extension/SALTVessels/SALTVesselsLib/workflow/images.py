@@ -11,6 +11,7 @@ import slicer
 from ..answers import ImageState, Listing, Problem
 from ..pixels import Picture
 from ..scene import names, runs, volumes
+from ..scene.browsing import place
 from .case import Case
 from .context import Context
 from .server import Server
@@ -42,7 +43,7 @@ class Images:
     def __init__(self, context: Context, server: Server) -> None:
         self._context = context
         self._cases: dict[str, Case] = {}
-        self.view = View(self.choose)
+        self.view = View(self.choose, context.around.later)
         self.listed: tuple[ImageState, ...] = ()
         self._fetching = False
         self.two_planes = False
@@ -114,6 +115,9 @@ class Images:
     def choose(self, volume: slicer.vtkMRMLVolumeNode) -> None:
         """Work on an image of the scene."""
         self._show(volume)
+        where = place(volume)
+        if where is not None:
+            self._context.around.show_frames(where.browser)
         case = self.case_of(volume)
         if case is None:
             self._context.say("Connect to a server first: it says what can be outlined.")

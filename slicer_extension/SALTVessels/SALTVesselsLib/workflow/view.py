@@ -9,9 +9,12 @@ import slicer
 import vtk
 
 from ..scene import volumes
+from ..steps import Later
 
 Volume: TypeAlias = slicer.vtkMRMLVolumeNode
 MAIN = "Red"
+# Seconds after which the views of a new layout have their size.
+SETTLED = 0.1
 
 
 class View:
@@ -21,10 +24,13 @@ class View:
     ----------
     changed : callable
         Told of another image in it, however it came there.
+    later : callable
+        Calls a function after so many seconds, on this thread.
     """
 
-    def __init__(self, changed: Callable[[Volume], None]) -> None:
+    def __init__(self, changed: Callable[[Volume], None], later: Later) -> None:
         self._changed = changed
+        self._later = later
         self._tag: tuple[slicer.vtkMRMLSliceCompositeNode, int] | None = None
         self._seen = ""
         self._in_sight = True
@@ -85,7 +91,10 @@ class View:
         main = image if beside is None or beside is image else beside
         # Of what is shown on request nobody need be told.
         self._seen = main.GetID()
-        volumes.show(*dict.fromkeys((main, image)))
+        shown = tuple(dict.fromkeys((main, image)))
+        volumes.show(*shown)
+        # In another layout views have another size, which they are given after this.
+        self._later(SETTLED, lambda: volumes.face(*shown))
 
     def _look(self, composite: slicer.vtkMRMLSliceCompositeNode, _event: str = "") -> None:
         shown = _background(composite)
