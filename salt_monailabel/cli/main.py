@@ -70,7 +70,7 @@ def serve(
 ) -> None:
     """Start the server for 3D Slicer.
 
-    In Slicer, open the module MONAILabel, paste the address printed here, and press the round arrow.
+    In Slicer, open the module SALT vessels, type the address printed here, and press Connect.
     """
     from salt_monailabel.serving.launch import first_token, start_server
 

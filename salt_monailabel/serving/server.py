@@ -123,8 +123,8 @@ async def _lifespan(server: FastAPI) -> AsyncIterator[None]:
 
 def _home() -> HTMLResponse:
     return HTMLResponse(
-        "<!doctype html><title>SALT vessels</title><p>This server is running. Paste its address into 3D Slicer's "
-        "module <i>MONAILabel</i>. How it learns: <a href='salt/report'>report</a>."
+        "<!doctype html><title>SALT vessels</title><p>This server is running. Type its address into 3D Slicer's "
+        "module <i>SALT vessels</i>, or into <i>MONAILabel</i>. How it learns: <a href='salt/report'>report</a>."
     )
 
 
