@@ -19,6 +19,7 @@ from SALTVesselsLib.multipart import encode
 from SALTVesselsLib.pixels import mask_to_nrrd
 from SALTVesselsLib.workflow import correct as correct_section
 from SALTVesselsLib.workflow import server as server_section
+from SALTVesselsLib.workflow import teach as teach_section
 
 pytest_plugins = ("scenes", "panels")
 
@@ -222,7 +223,8 @@ def test_an_outline_that_cannot_be_submitted_is_sent_when_the_server_is_back(rea
     ready.line.down = True
     ready.ui.submitButton.click()
     ready.until(lambda: ready.panel.teach.waiting == ["gray"])
-    assert "is kept, and sent when the server is back" in ready.says
+    # An answer that was on its way as the line went down may be heard first.
+    ready.until(lambda: "is kept, and sent when the server is back" in ready.says)
     assert ready.ui.waitingLabel.text == "1 outline waits to be sent."
     assert ready.ui.waitingLabel.visible
     ready.line.down = False
@@ -230,6 +232,23 @@ def test_an_outline_that_cannot_be_submitted_is_sent_when_the_server_is_back(rea
     stored = ready.read(server.images / "labels" / "final" / "gray.nrrd")
     assert np.array_equal(stored.reshape(SHAPES["gray"]) > 0, ready.mask())
     assert not ready.ui.waitingLabel.visible
+
+
+@pytest.mark.parametrize("fault", [error_page, cut])
+def test_an_outline_that_a_server_does_not_take_is_sent_again(
+    ready: Rig, faulty: Faulty, server: SaltServer, fault: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teach_section, "AGAIN", 0.5)
+    acts = iter([fault, fault])
+    faulty.at("/datastore/label", lambda handler: next(acts, onward(server.address))(handler))
+    ready.ui.submitButton.click()
+    ready.until(lambda: ready.panel.teach.waiting == ["gray"])
+    assert "is kept" in ready.says
+    ready.until(lambda: not ready.panel.teach.waiting)
+    assert ready.panel.server.usable
+    assert next(acts, None) is None
+    stored = ready.read(server.images / "labels" / "final" / "gray.nrrd")
+    assert np.array_equal(stored.reshape(SHAPES["gray"]) > 0, ready.mask())
 
 
 def test_a_saved_scene_brings_back_the_panel_and_what_was_not_sent(

@@ -22,6 +22,8 @@ from .server import Server
 from .uploads import Uploads
 from .words import BASE, called, waiting_words, words_of
 
+# Seconds after which an outline is sent again that a server did not take although it is there.
+AGAIN = 30.0
 _NOTHING = "There is nothing to submit: outline the vessels first."
 
 
@@ -46,6 +48,7 @@ class Teach:
         self._uploads = uploads
         # What was submitted and not answered: to which server, and the digest.
         self._underway: dict[Case, tuple[str, str]] = {}
+        self._retrying = False
         self.learning = False
         self.share = 0.0
         self.result = ""
@@ -184,6 +187,7 @@ class Teach:
             if problem.lost or problem.kind == "token":
                 self._keep(case, identity, digest)
                 self._context.explain(problem, kept)
+                self._retry_later()
             else:
                 self._context.explain(problem, f"The outline of {image} is still in Slicer.")
 
@@ -193,6 +197,18 @@ class Teach:
             ("submit", case.volume.GetID()),
             lambda heard: client.submit(image, label, labels, heard(sent), heard(failed), params=params),
         )
+
+    def _retry_later(self) -> None:
+        """Send again what waits, if the server is there; once it is back it is sent by itself."""
+
+        def retry() -> None:
+            self._retrying = False
+            if self._server.usable:
+                self.send_waiting()
+
+        if not self._retrying:
+            self._retrying = True
+            self._context.around.later(AGAIN, retry)
 
     def _keep(self, case: Case, identity: str, digest: str) -> None:
         if not case.gone:
