@@ -34,7 +34,7 @@ from salt_monailabel.training.samples import Augmentation
 from salt_monailabel.whole_files import written_whole
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
-UNTOUCHED = "untouched base"
+UNTOUCHED, PLAIN = "untouched base", "head and norms"
 # What tells one run from another; the base by its weights.
 KEYS = ("base", "task", "method", "labels", "seed", "steps", "split", "images")
 METHODS: dict[str, AdapterConfig] = {
@@ -42,7 +42,7 @@ METHODS: dict[str, AdapterConfig] = {
     "image-only head": AdapterConfig(
         targets={}, also_train={"head": ("detail_head.*",), "prompts": ("label_prompts.modulation",)}
     ),
-    "head and norms": AdapterConfig(targets={}),
+    PLAIN: AdapterConfig(targets={}),
     "LoRA": AdapterConfig(method="lora"),
     "S-SAM": AdapterConfig(method="ssam"),
     "SALT": AdapterConfig(),
@@ -148,7 +148,8 @@ def main() -> None:
         _write(arguments.out, rows)
         print(json.dumps(rows[-1]), f"{time.perf_counter() - started:.0f} s in all", flush=True)
     wanted = {"base": base, "split": arguments.split, "images": arguments.images}
-    print(table([row for row in rows if wanted.items() <= row.items()]))
+    asked = [row for row in rows if wanted.items() <= row.items()]
+    print(table(asked), gains(asked), sep="\n\n")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -165,6 +166,21 @@ def table(rows: list[dict[str, Any]]) -> str:
         ]
         cells += [f"{min(run['seconds'] for run in runs):.0f}", f"{runs[0]['trained_parameters']:,}"]
         lines.append(f"| {' | '.join((*key, *cells))} |")
+    return "\n".join(lines)
+
+
+def gains(rows: list[dict[str, Any]]) -> str:
+    """Return by how much Dice differs from that of head and norms after the same lesson: mean and its error."""
+    lesson = ("task", "labels", "steps", "seed")
+    plain = {tuple(row[key] for key in lesson): row["dice"] for row in rows if row["method"] == PLAIN}
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if (key := tuple(row[part] for part in lesson)) in plain and row["method"] != PLAIN:
+            groups.setdefault((row["task"], row["method"]), []).append(row["dice"] - plain[key])
+    lines = ["| task | method | runs | Dice above head and norms |", "|" + "---|" * 4]
+    for (task, method), found in groups.items():
+        error = f" ± {np.std(found, ddof=1) / len(found) ** 0.5:.4f}" if len(found) > 1 else ""
+        lines.append(f"| {task} | {method} | {len(found)} | {np.mean(found):+.4f}{error} |")
     return "\n".join(lines)
 
 
