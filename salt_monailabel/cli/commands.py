@@ -154,16 +154,9 @@ def train_adapter(
             bar.update(task, completed=100 * step.share, description=text)
 
         history = fit(adapter, frames, config, on_step)
-    training = {"dataset": dataset.name, "split": split, "images": len(cases), "steps": len(history)}
-    save(
-        adapter,
-        out,
-        {
-            **card_of(base, model),
-            "modality": modality or "auto",
-            "training": {**training, "seconds": round(history[-1].seconds, 1)},
-        },
-    )
+    training: dict[str, object] = {"dataset": dataset.name, "split": split, "images": len(cases), "steps": len(history)}
+    training["seconds"] = round(history[-1].seconds, 1)
+    save(adapter, out, {**card_of(base, model), "modality": modality or "auto", "training": training})
     console.print(f"{len(history)} steps on {len(cases)} image(s); adapter written to {out}")
 
 

@@ -32,7 +32,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 AdapterFile = Annotated[Path | None, typer.Option(help="An adapter (.safetensors); the base alone by default.")]
 BaseName = Annotated[str, typer.Option(help="Base model: vessel_t, vit_b, vit_l or vit_h.")]
 Weights = Annotated[Path | None, typer.Option(help="A checkpoint of the base, if not in its usual place.")]
-ImageKind = Annotated[str, typer.Option(help="What the images are of: auto, fundus, octa, xa or other.")]
+ModalityName = Annotated[str, typer.Option(help="What the images are of: auto, fundus, octa, xa or other.")]
 Threshold = Annotated[float, typer.Option(min=0.01, max=0.99, help="Probability above which a pixel is vessel.")]
 
 
@@ -103,15 +103,15 @@ def predict(
     extension: Annotated[
         str, typer.Option("--format", help=".nrrd, .nii.gz, .mha, .png; or .dcm, a DICOM segmentation of DICOM images.")
     ] = ".nrrd",
-    modality: ImageKind = "auto",
+    modality: ModalityName = "auto",
 ) -> None:
     """Segment images: a mask with the image's geometry and an overlay to look at, for each."""
     from .commands import load_predictor, modality_for, predict_images
 
     with explained(console):
-        kind = modality_for(modality, adapter)
+        known = modality_for(modality, adapter)
         predictor = load_predictor(adapter, base, weights, device, threshold)
-        predict_images(images, kind, out, predictor, extension, console)
+        predict_images(images, known, out, predictor, extension, console)
 
 
 @app.command()
@@ -158,15 +158,15 @@ def evaluate(
     device: Device = "auto",
     threshold: Threshold = 0.5,
     out: Annotated[Path | None, typer.Option(help="Write the scores as JSON.")] = None,
-    modality: ImageKind = "auto",
+    modality: ModalityName = "auto",
 ) -> None:
     """Score a model on a data set: Dice, clDice and HD95, in the field of view where fov/ has one."""
     from .commands import evaluate_dataset, load_predictor, modality_for
 
     with explained(console):
-        kind = modality_for(modality, adapter)
+        known = modality_for(modality, adapter)
         predictor = load_predictor(adapter, base, weights, device, threshold)
-        evaluate_dataset(predictor, dataset, split, label, limit, kind, out, console)
+        evaluate_dataset(predictor, dataset, split, label, limit, known, out, console)
 
 
 @app.command()
@@ -187,7 +187,7 @@ def train(
     base: BaseName = "vessel_t",
     weights: Weights = None,
     device: Device = "auto",
-    modality: ImageKind = "auto",
+    modality: ModalityName = "auto",
 ) -> None:
     """Adapt a base to a data set and write the adapter."""
     from salt_monailabel.adapters import AdapterConfig
@@ -205,8 +205,8 @@ def train(
         text = embed_labels(names, clip) if clip else None
         handle = fresh_adapter(base, names, config, weights=weights, text_embeddings=text)
         budget = FitConfig(seconds=seconds, learning_rate=learning_rate)
-        kind = modality_named(modality)
-        train_adapter(handle, base, dataset, split, limit, kind, budget, device, out, console)
+        known = modality_named(modality)
+        train_adapter(handle, base, dataset, split, limit, known, budget, device, out, console)
 
 
 @app.command()

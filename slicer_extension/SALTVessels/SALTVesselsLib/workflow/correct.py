@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..answers import EditRequest, Outline, Problem
@@ -36,6 +36,24 @@ class _Action:
     value: tuple[Any, ...]
 
 
+@dataclass
+class _Waiting:
+    """What was done on a frame, and is not answered yet.
+
+    Attributes
+    ----------
+    actions : list of _Action
+    again : bool
+        Whether they were sent once more, since the connection broke.
+    request : object
+        Stands for the one under way; None if there is none.
+    """
+
+    actions: list[_Action] = field(default_factory=list)
+    again: bool = False
+    request: object = None
+
+
 class Correct:
     """The section *Correct*."""
 
@@ -44,16 +62,13 @@ class Correct:
         self._server = server
         self._uploads = uploads
         self._segment = segment
-        self._pending: dict[Key, list[_Action]] = {}
-        # By what was asked last; and what was asked once more, since the connection broke.
-        self._asked: dict[Key, object] = {}
-        self._again: set[Key] = set()
+        self._pending: dict[Key, _Waiting] = {}
         self._previous = False
         self._shown: object = None
         server.on_connected(self._send_again)
         uploads.on_sent(self._send_again)
         context.on_change(self._show_previous)
-        context.on_give_up(self._asked.clear)
+        context.on_give_up(self._give_up)
 
     @property
     def busy(self) -> bool:
@@ -92,11 +107,11 @@ class Correct:
             return
         if key in self._pending:
             self._context.latest.cancel(_request(key))
-            self._pending[key].pop()
-            if self._pending[key]:
+            self._pending[key].actions.pop()
+            if self._pending[key].actions:
                 self._send(key)
             else:
-                self._settled(key)
+                del self._pending[key]
                 self._context.say("")
                 key[0].answered(*key[1:])
             return
@@ -123,8 +138,7 @@ class Correct:
 
     def forget(self) -> None:
         """Let go of everything in the scene."""
-        for kept in (self._pending, self._asked, self._again):
-            kept.clear()
+        self._pending.clear()
         self._shown = None
 
     def points(self) -> tuple[list[Pixel], list[Pixel]]:
@@ -134,7 +148,8 @@ class Correct:
 
     def _clicks(self, key: Key) -> tuple[list[Pixel], list[Pixel]]:
         case, label, frame = key
-        answered, actions = case.corrections(label, frame), self._pending.get(key, [])
+        answered = case.corrections(label, frame)
+        actions = self._pending[key].actions if key in self._pending else []
         adding, removing = ([action.value for action in actions if action.kind == kind] for kind in ("add", "remove"))
         return [*answered.foreground, *adding], [*answered.background, *removing]
 
@@ -151,14 +166,16 @@ class Correct:
             self._uploads.send(lambda: self._ask(key, action))
 
     def _ask(self, key: Key, *actions: _Action) -> None:
-        self._again.discard(key)
-        self._pending.setdefault(key, []).extend(actions)
+        waiting = self._pending.setdefault(key, _Waiting())
+        waiting.actions.extend(actions)
+        waiting.again = False
         key[0].asked(*key[1:])
         self._send(key)
 
     def _send(self, key: Key) -> None:
         """Send what was done on a frame, in the place of a request that was not answered yet."""
-        self._asked.pop(key, None)
+        waiting = self._pending[key]
+        waiting.request = None
         case, label, frame = key
         client = self._context.client
         if case.gone:
@@ -179,7 +196,7 @@ class Correct:
             return
         foreground, background = self._clicks(key)
         # Of these a request takes one; others wait for its answer.
-        firsts = {action.kind: action for action in reversed(self._pending[key]) if action.kind in ("box", "bridge")}
+        firsts = {action.kind: action for action in reversed(waiting.actions) if action.kind in ("box", "bridge")}
         edit = EditRequest(
             label,
             mask_to_nrrd(case.coded(label, frame)[None]),
@@ -195,13 +212,13 @@ class Correct:
                 self._drop(key)
                 self._context.changed()
                 return
-            actions = self._settled(key)
+            actions = self._pending.pop(key).actions
             done = [action for action in actions if firsts.get(action.kind, action) is action]
             left = [action for action in actions if firsts.get(action.kind, action) is not action]
             case.corrections(label, frame).answered(outline.mask[0] > 0, foreground, background, done)
             case.show(label, frame)
             if left:
-                self._pending[key] = left
+                self._pending[key] = _Waiting(left)
                 self._send(key)
             self._context.say("")
             if not left:
@@ -211,8 +228,8 @@ class Correct:
             if problem.kind == "unreachable":
                 self._context.explain(problem, _KEPT)
                 return
-            if problem.kind in ("timeout", "interrupted") and key not in self._again:
-                self._again.add(key)
+            if problem.kind in ("timeout", "interrupted") and not waiting.again:
+                waiting.again = True
                 self._context.say(f"No answer came from {client.address}. Your clicks are sent once more.", "problem")
                 self._send(key)
                 return
@@ -228,27 +245,26 @@ class Correct:
 
     def _watch(self, key: Key) -> None:
         """Tell the user if an answer takes long."""
-        asked = self._asked[key] = object()
+        waiting = self._pending[key]
+        request = waiting.request = object()
 
         def told() -> None:
-            client = self._context.client
-            if self._asked.get(key) is not asked or client is None or not self._server.usable or key[0].gone:
+            client, still = self._context.client, self._pending.get(key) is waiting and waiting.request is request
+            if not still or client is None or not self._server.usable or key[0].gone:
                 return
             remedy = "Wait, or take them back with Undo." if key == self._key() else "Wait a little longer."
             self._context.say(f"{client.address} takes long over your clicks. {remedy}")
 
         self._context.around.later(SLOW, told)
 
-    def _settled(self, key: Key) -> list[_Action]:
-        """Return what was done on a frame and is waited for no more."""
-        self._asked.pop(key, None)
-        self._again.discard(key)
-        return self._pending.pop(key, [])
+    def _give_up(self) -> None:
+        for waiting in self._pending.values():
+            waiting.request = None
 
     def _drop(self, key: Key) -> bool:
         """Give up what was done on a frame, and what was held until it is answered; return whether anything was."""
         case, label, frame = key
-        self._settled(key)
+        self._pending.pop(key, None)
         held = case.let_go_of_held()
         case.answered(label, frame)
         return held
