@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import slicer
@@ -89,6 +90,14 @@ class SALTVesselsWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Give keys, mouse and views back."""
         self.keys.remove()
         self.panel.leave()
+
+    def onReload(self) -> None:
+        """Be made anew from the files as they are now, and be in view as before; for who develops the module."""
+        for name in [name for name in sys.modules if name.partition(".")[0] == "SALTVesselsLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+        # The new widget is shown at once, but nobody tells it.
+        slicer.modules.SALTVesselsWidget.enter()
 
     def _plot(self) -> Plot:
         return Plot(self.panel.parameters.node)

@@ -125,7 +125,7 @@ def module(application: object, scene: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(slicer.util, "mainWindow", lambda: window)
     monkeypatch.setattr(slicer.util, "startupEnvironment", dict)
     loaded = importlib.import_module("SALTVessels")
-    yield SimpleNamespace(loaded=loaded, connected=connected, window=window, views=views, heard=heard)
+    yield SimpleNamespace(loaded=loaded, base=Widget, connected=connected, window=window, views=views, heard=heard)
     assert not heard, "the layout still tells a module that is gone"
     del sys.modules["SALTVessels"]
 
@@ -165,6 +165,25 @@ def test_keys_are_there_only_while_the_module_is_in_view(module: Any, widget: An
     assert shortcuts
     widget.exit()
     assert not [child for child in module.window.children() if isinstance(child, qt.QShortcut)]
+
+
+def test_a_reloaded_module_runs_what_is_in_its_files_now_and_its_keys_work(
+    module: Any, widget: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[bool] = []
+
+    def reload(_: Any) -> None:
+        assert "SALTVesselsLib.keys" not in sys.modules
+        importlib.import_module("SALTVesselsLib.keys")
+        new = SimpleNamespace(enter=lambda: entered.append(True))
+        monkeypatch.setattr(slicer.modules, "SALTVesselsWidget", new, raising=False)
+
+    monkeypatch.setattr(module.base, "onReload", reload, raising=False)
+    for name in [name for name in sys.modules if name.startswith("SALTVesselsLib")]:
+        # Other tests go on with the modules that they have imported.
+        monkeypatch.setitem(sys.modules, name, sys.modules[name])
+    widget.onReload()
+    assert entered == [True]
 
 
 def test_the_panel_lives_on_when_its_scene_is_closed(application: Any, widget: Any) -> None:
