@@ -15,7 +15,7 @@ from salt_server import SHAPES, SaltServer
 from SALTVesselsLib.answers import EditRequest, Problem, RunView
 from SALTVesselsLib.client import Client
 from SALTVesselsLib.jobs import Latest
-from SALTVesselsLib.pixels import Picture, mask_to_nrrd
+from SALTVesselsLib.pixels import Picture, mask_to_nrrd, to_nrrd
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_an_image_is_sent_and_asked_about(
     place[:3, 3] = 1, 2, 3
     sent = Picture(rng.integers(0, 4096, (2, 60, 70)).astype(np.uint16), place, "ours", {"modality": "XA"})
     name = "sent from Slicer ä#1"
-    assert requests_carrier.answer(client.send_image, name, sent) == name
+    assert requests_carrier.answer(client.send_image, name, to_nrrd(sent)) == name
     back = requests_carrier.answer(client.fetch_image, name)
     assert (back.pixels == sent.pixels).all()
     np.testing.assert_allclose(back.ijk_to_lps, place)

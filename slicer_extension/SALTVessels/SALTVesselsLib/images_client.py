@@ -11,7 +11,7 @@ import numpy as np
 from .answers import Listing, Nonsense, ServerInfo
 from .calls import INFO, TRANSFER, Call, Caller, Failed, quoted, told
 from .multipart import File
-from .pixels import Picture, from_nrrd, mask_from_nrrd_by_steps, to_nrrd
+from .pixels import Picture, from_nrrd, mask_from_nrrd_by_steps
 from .transport import Reply, Ticket
 
 Shape = tuple[int, int, int]
@@ -63,9 +63,9 @@ class ImagesClient(Caller):
         call = Call("GET", "/datastore/label", TRANSFER, {"label": image, "tag": tag})
         return self.ask(call, read, done, failed, also=(404,))
 
-    def send_image(self, image: str, picture: Picture, done: Callable[[str], None], failed: Failed) -> Ticket:
-        """Add an image to those of the server; the answer is its id there."""
-        form = {"file": ("image.nrrd", to_nrrd(picture))}
+    def send_image(self, image: str, file: bytes, done: Callable[[str], None], failed: Failed) -> Ticket:
+        """Add an image, given its NRRD file, to those of the server; the answer is its id there."""
+        form = {"file": ("image.nrrd", file)}
         call = Call("PUT", "/datastore/image", TRANSFER, {"image": image}, form)
         return self.ask(call, lambda reply: str(told(reply)["image"]), done, failed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -50,7 +51,14 @@ class Picture:
 
 def to_nrrd(picture: Picture) -> bytes:
     """Return the file of a picture."""
-    image = sitk.GetImageFromArray(picture.pixels, isVector=picture.pixels.ndim == 4)
+    return at_once(to_nrrd_by_steps(picture))
+
+
+def to_nrrd_by_steps(picture: Picture) -> Generator[None, None, bytes]:
+    """Make the file of a picture frame by frame: to write that of a long run at once would hold up the window."""
+    # The library writes the header for a single pixel; the others are put after it as they are.
+    pixel = np.ascontiguousarray(picture.pixels[:1, :1, :1], picture.pixels.dtype.newbyteorder("<"))
+    image = sitk.GetImageFromArray(pixel, isVector=pixel.ndim == 4)
     axes = picture.ijk_to_lps[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
     image.SetSpacing(spacing.tolist())
@@ -60,7 +68,13 @@ def to_nrrd(picture: Picture) -> bytes:
         image.SetMetaData(key, value)
     with _file(b"") as path:
         sitk.WriteImage(image, str(path), useCompression=False)
-        return path.read_bytes()
+        header = path.read_bytes()[: -pixel.nbytes]
+    frames, rows, columns = picture.pixels.shape[:3]
+    parts = [re.sub(rb"(?m)^(sizes:(?: 3)?) 1 1 1$", rb"\1 %d %d %d" % (columns, rows, frames), header, count=1)]
+    for frame in picture.pixels:
+        parts.append(frame.astype(pixel.dtype, copy=False).tobytes())
+        yield
+    return b"".join(parts)
 
 
 def from_nrrd(file: bytes) -> Picture:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import slicer
 import vtk
 
 from ..pixels import Picture
+from ..steps import at_once
 from . import names, nodes
 from .browsing import holder, place
 
@@ -68,14 +70,18 @@ def show_whole_range(node: slicer.vtkMRMLVolumeNode, pixels: np.ndarray) -> None
 
 
 def picture_of(node: slicer.vtkMRMLVolumeNode) -> Picture:
-    """Return what a server is sent: stored values, all frames of a run, red, green and blue of a colour image.
+    """Return what a server is sent; see `picture_of_by_steps`."""
+    return at_once(picture_of_by_steps(node))
+
+
+def picture_of_by_steps(node: slicer.vtkMRMLVolumeNode) -> Generator[None, None, Picture]:
+    """Copy what a server is sent: stored values, all frames of a run, red, green and blue of a colour image.
 
     The geometry is the image's own. A transform that was put on top of it in Slicer says where it is shown, not what
     it is, and i, j, k are the same with and without.
     """
     where = place(node)
     frames = [node] if where is None else [where.sequence.GetNthDataNode(n) for n in range(where.frames)]
-    pixels = np.concatenate([_pixels(frame) for frame in frames])
     kept = holder(node)
     facts = {
         name.removeprefix(_FACTS): kept.GetAttribute(name)
@@ -85,7 +91,14 @@ def picture_of(node: slicer.vtkMRMLVolumeNode) -> Picture:
     facts["spacing_known"] = "1" if spacing_known(node) else "0"
     if where is not None and "frame_times_ms" not in facts:
         facts.update(_times(where.sequence))
-    return Picture(pixels=pixels, ijk_to_lps=FLIP @ ijk_to_ras(node), name=kept.GetName(), facts=facts)
+    name, ijk_to_lps = kept.GetName(), FLIP @ ijk_to_ras(node)
+    shown = list(chain.from_iterable(map(_pixels, frames)))
+    # To put copies together afterwards would hold up the window.
+    pixels = np.empty((len(shown), *shown[0].shape), np.result_type(*{frame.dtype for frame in shown}))
+    for number, frame in enumerate(shown):
+        pixels[number] = frame
+        yield
+    return Picture(pixels, ijk_to_lps, name, facts)
 
 
 def write_down(node: slicer.vtkMRMLVolumeNode, facts: Mapping[str, str]) -> None:

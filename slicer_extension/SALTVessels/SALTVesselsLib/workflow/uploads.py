@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 
 from ..answers import Listing, Problem
+from ..pixels import to_nrrd_by_steps
 from ..scene import names, volumes
 from .case import Case
 from .context import Context
@@ -65,15 +66,20 @@ class Uploads:
     def _send(self, case: Case, then: Callable[[], None]) -> None:
         client, identity = self._context.client, self._context.identity
         assert client is not None
-        picture = volumes.picture_of(case.volume)
         upload = self._sending[case] = _Upload([then])
-        request = "send", case.volume.GetID()
+        request, name = ("send", case.volume.GetID()), names.holder(case.volume).GetName()
 
-        def listed(listing: Listing) -> None:
-            taken = {image.id for image in listing.images} | {other.name for other in self._sending.values()}
-            upload.name = _free_name(picture.name, taken)
+        def made(file: bytes) -> None:
+            # Others may have added images since: what has the same name would be replaced.
             self._context.latest.start(
-                request, lambda heard: client.send_image(upload.name, picture, heard(sent), heard(failed))
+                request, lambda heard: client.images(heard(lambda listing: listed(listing, file)), heard(failed))
+            )
+
+        def listed(listing: Listing, file: bytes) -> None:
+            taken = {image.id for image in listing.images} | {other.name for other in self._sending.values()}
+            upload.name = _free_name(name, taken)
+            self._context.latest.start(
+                request, lambda heard: client.send_image(upload.name, file, heard(sent), heard(failed))
             )
 
         def sent(image: str) -> None:
@@ -91,9 +97,13 @@ class Uploads:
             del self._sending[case]
             self._context.explain(problem)
 
-        self._context.say(f"Sending {picture.name} …")
-        # Others may have added images since: what has the same name would be replaced.
-        self._context.latest.start(request, lambda heard: client.images(heard(listed), heard(failed)))
+        self._context.say(f"Sending {name} …")
+        self._context.by_pieces(_file(case), made)
+
+
+def _file(case: Case) -> Generator[None, None, bytes]:
+    picture = yield from volumes.picture_of_by_steps(case.volume)
+    return (yield from to_nrrd_by_steps(picture))
 
 
 def _free_name(name: str, taken: Collection[str]) -> str:
