@@ -158,7 +158,7 @@ class SaltApp(MONAILabelApp):
                 likely = np.max([predictor.segment(embedded, label) for label in self.options.labels], axis=0)
                 return likely, embedded.embeddings.cpu().numpy()
 
-            return self.host.turns.run(work)
+            return self.host.turns.aside(work)
 
         # The first frame of a run has no contrast yet.
         return *assess(look, study.frame(study.shape[0] // 2)), version

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
+# Seconds after a user's last turn in which the next click is likely, and what nobody waits for stands back.
+QUIET = 2.0
+# Seconds after which it is done all the same; users who never rest would put it off for ever.
+PUT_OFF = 30.0
 
 
 class Turns:
@@ -28,6 +34,7 @@ class Turns:
         self._thread = ThreadPoolExecutor(1, "turns")
         self._guard = threading.Lock()
         self._asked = 0
+        self._last = -math.inf
 
     def run(self, work: Callable[[], Answer]) -> Answer:
         """Wait for a turn, do some work in it, and return its result. Not to be called by work."""
@@ -41,5 +48,16 @@ class Turns:
         finally:
             with self._guard:
                 self._asked -= 1
+                self._last = time.monotonic()
                 if not self._asked:
                     self.on_change(False)
+
+    def aside(self, work: Callable[[], Answer]) -> Answer:
+        """Do what nobody waits for in a turn of its own, once users rest; a piece of it should take no longer than one.
+
+        Whoever learns in the background does not pause for it.
+        """
+        latest = time.monotonic() + PUT_OFF
+        while (now := time.monotonic()) < latest and (self._asked or now < self._last + QUIET):
+            time.sleep(0.05)
+        return self._thread.submit(work).result()

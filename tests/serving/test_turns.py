@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from salt_monailabel.serving import turns as module
 from salt_monailabel.serving.turns import Turns
 
 
@@ -66,3 +67,28 @@ def test_a_turn_ends_with_an_error_too() -> None:
         turns.run(lambda: 1 / 0)
     assert turns.run(lambda: 1) == 1
     assert heard == [True, False] * 2
+
+
+def test_what_nobody_waits_for_is_done_once_users_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.4)
+    turns, order = Turns(), []
+    assert turns.aside(lambda: "at once") == "at once"
+    turns.run(lambda: order.append("click"))
+    aside = threading.Thread(target=turns.aside, args=(lambda: order.append("aside"),))
+    aside.start()
+    for _ in range(5):
+        time.sleep(0.1)
+        turns.run(lambda: order.append("click"))
+    assert order == 6 * ["click"]
+    aside.join(10)
+    assert order[-1] == "aside"
+
+
+def test_users_who_never_rest_do_not_put_it_off_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUIET", 60.0)
+    monkeypatch.setattr(module, "PUT_OFF", 0.2)
+    turns = Turns()
+    turns.run(lambda: None)
+    begun = time.monotonic()
+    assert turns.aside(lambda: True)
+    assert time.monotonic() - begun < 30
