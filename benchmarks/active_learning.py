@@ -5,9 +5,12 @@ each count of labels the shipped base is adapted anew to those labelled, at equa
 the adapted model then scores the images that are left, for the next ones to be chosen by. What all labels give, at as
 many steps, is the measure: the labels a run needs are the lowest count that reaches a share of it.
 
-The strategies of one seed see the same random numbers, so they are compared in pairs; the intervals are bootstrapped
-over seeds. A run that never gets there counts as the highest count. Rows that the result file holds already are not
-repeated; delete the file to start anew.
+The strategies of one seed see the same random numbers, so `uncertain` is compared with the others in pairs: the 95 %
+intervals are Student's t, of the differences of the seeds. A run that never gets there counts as the highest count, and
+as one that `never` did. As one label may be enough, Dice and clDice are compared at every count, too.
+
+Rows that the result file holds already are not repeated; delete the file to start anew. Its summary is of the seeds
+that have all rows.
 
     python benchmarks/active_learning.py ../shared/data/OCTA500_3M --seeds 0 1 2 3 4
 """
@@ -25,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from bases import base_hash
-from scipy.stats import bootstrap
+from scipy.stats import t as student
 
 from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.inference import Predictor, fresh_adapter
@@ -40,9 +43,12 @@ from salt_monailabel.whole_files import written_whole
 RESULTS = Path(__file__).parent / "results" / "active_learning.json"
 STRATEGIES = ("uncertain", "random_foreground", "random")
 ALL = "all labels"
+MEASURED = ("dice", "cl_dice")
 # What tells one row from another; the base by its weights.
-KEYS = ("base", "dataset", "split", "steps", "counts", "strategy", "seed", "labels")
+SETTINGS = ("base", "dataset", "split", "steps", "counts")
+KEYS = (*SETTINGS, "strategy", "seed", "labels")
 Pool = Mapping[str, Sequence[LabelledFrame]]
+Rows = Sequence[Mapping[str, Any]]
 
 
 def adapt(pool: Pool, labelled: Sequence[str], steps: int, seed: int, device: torch.device) -> Predictor:
@@ -91,7 +97,7 @@ def next_images(
 
 
 def main() -> None:
-    """Fill the table and print how many labels were needed."""
+    """Fill the table, and write how many labels were needed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=STRATEGIES)
@@ -116,7 +122,7 @@ def main() -> None:
         "steps": arguments.steps,
         "counts": " ".join(map(str, counts)),
     }
-    rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
+    rows: list[dict[str, Any]] = json.loads(arguments.out.read_text())["rows"] if arguments.out.exists() else []
     done = {tuple(row[key] for key in KEYS): row for row in rows}
     untouched: dict[str, Entry] = {}
     for seed in arguments.seeds:
@@ -144,43 +150,94 @@ def main() -> None:
                 mean = asdict(mean_score(list(evaluate(predictor, test, "vessel"))))
                 row |= {key: round(value, 4) for key, value in mean.items() if key != "name"}
                 rows.append({**row, "images": labelled, "device": device.type})
-                _write(arguments.out, rows)
+                _write(arguments.out, rows, arguments.shares)
                 print(json.dumps(rows[-1]), flush=True)
-    wanted = [row for row in rows if settings.items() <= row.items() and row["seed"] in arguments.seeds]
-    for share in arguments.shares:
-        for measured in ("dice", "cl_dice"):
-            summarize(wanted, arguments.strategies, measured, share)
+    # With other shares, it says something else of the same rows.
+    _write(arguments.out, rows, arguments.shares)
+    print(json.dumps(summaries(rows, arguments.shares), indent=1))
 
 
-def summarize(rows: Sequence[Mapping[str, Any]], strategies: Sequence[str], measured: str, share: float) -> None:
-    """Print the labels each strategy needs for a share of what all labels give, and how many fewer than at random."""
-    goals = {row["seed"]: share * row[measured] for row in rows if row["strategy"] == ALL}
-    highest = max(row["labels"] for row in rows if row["strategy"] != ALL)
-    needed = {
-        strategy: [_needed(rows, strategy, seed, measured, goal) for seed, goal in goals.items()]
-        for strategy in strategies
-    }
-    labels = {
-        strategy: np.array([highest if n is None else n for n in runs], float) for strategy, runs in needed.items()
-    }
-    for strategy, runs in needed.items():
-        cells = [f"{share:.0%} of {measured}", strategy, f"{labels[strategy].mean():.1f} labels {runs}"]
-        if strategy != "random" and "random" in needed and len(goals) > 1:
-            fewer = labels["random"] - labels[strategy]
-            interval = bootstrap((fewer,), np.mean, method="percentile", rng=0).confidence_interval
-            cells.append(f"{fewer.mean():+.1f} fewer than random, 95 % [{interval.low:+.1f}, {interval.high:+.1f}]")
-        print(*cells, sep="  ")
+def summaries(rows: Rows, shares: Sequence[float]) -> list[dict[str, Any]]:
+    """Return what the rows of the same settings say, for each of the settings with a seed that has all rows."""
+    alike: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(row[key] for key in SETTINGS), []).append(row)
+    return [
+        {**dict(zip(SETTINGS, settings, strict=True)), "seeds": seeds, **_summary(some, seeds, shares)}
+        for settings, some in alike.items()
+        if (seeds := _complete(some))
+    ]
 
 
-def _needed(rows: Sequence[Mapping[str, Any]], strategy: str, seed: int, measured: str, goal: float) -> int | None:
-    run = [row for row in rows if (row["strategy"], row["seed"]) == (strategy, seed)]
-    return min((row["labels"] for row in run if row[measured] >= goal), default=None)
+def _complete(rows: Rows) -> list[int]:
+    """Return the seeds that have all rows of all strategies there are."""
+    there = {(row["strategy"], row["seed"], row["labels"]) for row in rows if row["strategy"] != ALL}
+    needed = [(strategy, count) for strategy in _strategies(rows) for count in _counts(rows)]
+    seeds = sorted({row["seed"] for row in rows if row["strategy"] == ALL})
+    return [seed for seed in seeds if needed and all((name, seed, count) in there for name, count in needed)]
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _summary(rows: Rows, seeds: Sequence[int], shares: Sequence[float]) -> dict[str, Any]:
+    """Return means over seeds and differences between strategies, for both measures."""
+    counts = np.array(_counts(rows))
+    by_row = {(row["strategy"], row["seed"], row["labels"]): row for row in rows}
+    best = {row["seed"]: row for row in rows if row["strategy"] == ALL}
+    found = {}
+    for measured in MEASURED:
+        runs = {
+            name: np.array([[by_row[name, seed, count][measured] for count in counts] for seed in seeds])
+            for name in _strategies(rows)
+        }
+        whole = np.array([best[seed][measured] for seed in seeds])
+        found[measured] = {
+            ALL: round(float(whole.mean()), 4),
+            "at each count": {name: scores.mean(axis=0).round(4).tolist() for name, scores in runs.items()}
+            | {name: [_paired(column) for column in apart.T] for name, apart in _differences(runs).items()},
+            "labels needed": {f"{share:.0%}": _needed(runs, counts, share * whole) for share in shares},
+        }
+    return found
+
+
+def _needed(runs: Mapping[str, np.ndarray], counts: np.ndarray, goals: np.ndarray) -> dict[str, Any]:
+    """Return the labels each strategy needs for the goal of each seed; the highest count where it is never reached."""
+    labels, found = {}, {}
+    for name, scores in runs.items():
+        reached = scores >= goals[:, None]
+        ever = reached.any(axis=1)
+        labels[name] = np.where(ever, counts[reached.argmax(axis=1)], counts[-1])
+        found[name] = {"mean": float(labels[name].mean()), "runs": labels[name].tolist(), "never": int((~ever).sum())}
+    return found | {name: _paired(apart) for name, apart in _differences(labels).items()}
+
+
+def _differences(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return `uncertain` less each of the other strategies."""
+    first, *others = STRATEGIES
+    there = [other for other in others if {first, other} <= values.keys()]
+    return {f"{first} - {other}": values[first] - values[other] for other in there}
+
+
+def _paired(differences: np.ndarray) -> dict[str, Any]:
+    """Return the mean of the differences of all seeds, and its 95 % interval if there are several."""
+    mean, count = float(differences.mean()), len(differences)
+    if count < 2:
+        return {"mean": round(mean, 4)}
+    half = float(student.ppf(0.975, count - 1) * differences.std(ddof=1) / np.sqrt(count))
+    return {"mean": round(mean, 4), "interval": [round(mean - half, 4), round(mean + half, 4)]}
+
+
+def _strategies(rows: Rows) -> list[str]:
+    return [name for name in STRATEGIES if any(row["strategy"] == name for row in rows)]
+
+
+def _counts(rows: Rows) -> list[int]:
+    return [int(count) for count in rows[0]["counts"].split()]
+
+
+def _write(path: Path, rows: Rows, shares: Sequence[float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(row) for row in rows)
     with written_whole(path) as file:
-        file.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+        file.write_text(f'{{"summary": {json.dumps(summaries(rows, shares), indent=1)},\n"rows": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":
