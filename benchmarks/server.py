@@ -2,7 +2,8 @@
 
 Drawn images of the size of DRIVE's. `/info/` and clicks are timed on an idle server, then while other images are
 segmented and an update runs; then two annotators click at once, and each answer is compared with the one that a single
-annotator got.
+annotator got. In the end the next image is asked for by `uncertain`, so that the server looks at all images without a
+label while somebody clicks; how busy its processor is after the last click says whether it still did.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from salt_monailabel.cli.client import Client, server_process
@@ -26,6 +28,8 @@ from salt_monailabel.imaging import synthesize
 ROWS, COLUMNS = 584, 565
 LABELLED, OTHERS = 4, 30
 CLICKS = 40
+# Seconds: as fast as a hand that knows where to click.
+BETWEEN_CLICKS = 0.5
 
 
 def main() -> None:
@@ -42,6 +46,8 @@ def main() -> None:
         result["while segmenting and learning"] = _busy(client)
         result["clicks while learning"] = _clicks_while_learning(client)
         result["two annotators"] = _two(client)
+        # Last, for it goes on when the clicks have ended.
+        result["clicks while looking for the least sure images"] = _clicks_while_scoring(client)
     print(json.dumps(result, indent=1))
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
@@ -91,9 +97,19 @@ def _clicks_while_learning(client: Client) -> dict[str, Any]:
     times = []
     while _learning(client):
         times.append(_timed(lambda: _click(client, "image_5", len(times))))
-        # As fast as a hand that knows where to click.
-        time.sleep(0.5)
+        time.sleep(BETWEEN_CLICKS)
     return {"click": _summary(times), **_learned(client)}
+
+
+def _clicks_while_scoring(client: Client) -> dict[str, Any]:
+    client.infer("salt", "image_5")
+    client.next_sample("uncertain")
+    times = []
+    for n in range(CLICKS):
+        times.append(_timed(lambda n=n: _click(client, "image_5", n)))
+        time.sleep(BETWEEN_CLICKS)
+    busy = psutil.Process(client.process).cpu_percent(interval=2.0)
+    return {"click": _summary(times), "processor of the server after the last click, %": round(busy)}
 
 
 def _two(client: Client) -> dict[str, Any]:
