@@ -1,8 +1,11 @@
 """Requests made up from the server's own description of itself: none may be answered as an error of the server.
 
 Schemathesis makes up half of them from the OpenAPI schema, some that fit it and some that do not. The others get past
-the first checks: they name images, labels and tasks that are there, send images that can be read, and make up what
-MONAI Label's schema does not describe, the parameters.
+the first checks: they name images, labels, tasks and jobs that are there, send images that can be read, and make up
+what MONAI Label's schema does not describe, the parameters. The store has a small photograph, one of several tiles, and
+a run of angiograms.
+
+Run as `python -m benchmarks.fuzz`.
 """
 
 from __future__ import annotations
@@ -19,11 +22,14 @@ import unittest
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import requests
 import schemathesis
+import SimpleITK as sitk
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -32,14 +38,20 @@ from monailabel.config import settings as monai_label
 from PIL import Image
 from schemathesis import GenerationMode
 
+from benchmarks.fuzz_params import FRAMES, PARAMS, SIDE
+from benchmarks.moving import drawn_run
 from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.inference import card_of, fresh_adapter
 from salt_monailabel.models import VesselSam
 from salt_monailabel.serving.launch import MAIN
 from salt_monailabel.versions import VersionStore
+from tests.dicom import written
 
-SIDE, TIMEOUT = 64, 120
+# Pixels of a side of an image of several tiles.
+LARGE, TIMEOUT = 300, 120
+# So many times as many requests are made up for the tasks that segment and measure: these know most parameters.
+OF_TASKS = 5
 # Answers every training at once.
 TRAINER = """
 import json, sys
@@ -49,52 +61,17 @@ for line in sys.stdin:
         print(json.dumps({"event": "done", "id": json.loads(line)["id"], "stats": stats}), flush=True)
 """
 KNOWN = {
-    "image": ("one", "two"),
-    "id": ("one", "two"),
-    "label": ("one",),
+    "image": ("one", "two", "run"),
+    "id": ("one", "two", "run"),
+    "label": ("one", "run"),
     "tag": ("final", "original"),
-    "model": ("salt", "salt_edit"),
-    "strategy": ("first", "random", "uncertain"),
-    "name": ("base", "0001"),
+    "model": ("salt", "salt_edit", "salt_measure"),
+    "strategy": ("first", "random", "random_foreground", "uncertain"),
+    # Of a version, or of a job.
+    "name": ("base", "0001", "job"),
     # In the background it would start a process for each.
     "run_sync": (True,),
 }
-_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=12,
-)
-_numbers = st.integers(-9, 99) | st.floats() | st.integers()
-# What parameters are called that may be anything, and those that have a form.
-_ANY = (
-    "label",
-    "label_name",
-    "label_info",
-    "result_extension",
-    "logging",
-    "device",
-    "effort",
-    "ts",
-    "strategy",
-    "mode",
-)
-PARAMS = st.dictionaries(
-    st.sampled_from((*_ANY, "reopen", "save_label", "client_id")), _values, max_size=3
-) | st.fixed_dictionaries(
-    {},
-    optional={
-        "foreground": st.lists(st.lists(_numbers, max_size=4), max_size=3) | _values,
-        "background": st.lists(st.lists(_numbers, max_size=4), max_size=3) | _values,
-        "roi": st.lists(_numbers, max_size=7) | _values,
-        "label_info": st.lists(
-            st.fixed_dictionaries({"name": st.just("vessel") | _values, "idx": _numbers}), max_size=2
-        ),
-        "result_extension": st.sampled_from([".nrrd", ".nii.gz", ".png", ".jpg"]),
-        "seconds": _numbers,
-        "learning_rate": _numbers,
-        "client_id": _values,
-    },
-)
 
 
 def main() -> None:
@@ -162,7 +139,7 @@ def _requests(operation: Any, address: str, examples: int, number: int) -> list[
             as_described()
 
     @seed(number)
-    @few
+    @settings(few, max_examples=examples * (OF_TASKS if operation.path.startswith("/infer") else 1))
     @given(operation.as_strategy(GenerationMode.POSITIVE), st.data())
     def deeper(case: schemathesis.Case, data: st.DataObject) -> None:
         request = _deeper(case, data)
@@ -179,18 +156,20 @@ def _deeper(case: schemathesis.Case, data: st.DataObject) -> dict[str, Any]:
     query = dict(case.query or {})
     for values in (case.path_parameters or {}, query):
         values |= {name: data.draw(st.sampled_from(KNOWN[name])) for name in values.keys() & KNOWN.keys()}
-    if case.operation.path.startswith("/infer") and data.draw(st.booleans()):
+    if case.operation.path.startswith("/infer") and data.draw(st.integers(0, 3)):
         query["image"] = data.draw(st.sampled_from(KNOWN["image"]))
+        # A session of no known name would be all that is answered.
+        query.pop("session_id", None)
     if case.operation.path.startswith(("/batch", "/train")):
         query["run_sync"] = True
     if case.media_type is None or not case.media_type.startswith(("multipart", "application/x-www")):
         body = {"data": json.dumps(data.draw(PARAMS)), "headers": {"Content-Type": "application/json"}}
         return {"params": query, **(body if case.media_type else {})}
     form = {name: json.dumps(data.draw(PARAMS)) for name in ("params", "info")}
-    file = (
-        data.draw(st.sampled_from(["a.png", "a.nrrd", "a.nii.gz", "a.dcm"])),
-        _picture(data.draw(st.integers(1, 3))),
-    )
+    of_run = {"run.nrrd": _run()[1], "run.dcm": _run()[0]}
+    fitting = query.get("image") == "run" and data.draw(st.booleans())
+    name = data.draw(st.sampled_from([*of_run] if fitting else [*of_run, "a.png", "a.nrrd", "a.nii.gz", "a.dcm"]))
+    file = (name, of_run[name] if name in of_run else _picture(data.draw(st.integers(1, 3))))
     names = data.draw(st.sampled_from([("file",), ("label",), ("files",), ("file", "label")]))
     return {"params": query, "data": form, "files": dict.fromkeys(names, file)}
 
@@ -206,21 +185,44 @@ def _noted(notes: list[dict[str, Any]], request: dict[str, str]) -> Iterator[dic
         notes.append(note)
 
 
-def _picture(number: int) -> bytes:
+def _picture(number: int, side: int = SIDE) -> bytes:
     """Return a drawn image as PNG; the first two are masks."""
-    image, mask, _ = synthesize(number, SIDE, "fundus")
+    image, mask, _ = synthesize(number, side, "fundus")
     buffer = io.BytesIO()
     Image.fromarray(mask.astype("uint8") if number < 3 else image).save(buffer, "PNG")
     return buffer.getvalue()
 
 
+@cache
+def _run() -> tuple[bytes, bytes]:
+    """Return a drawn run as DICOM, and its mask as NRRD, with strokes in the last frame."""
+    run, truth = drawn_run(0, FRAMES, SIDE)
+    mask = truth.astype(np.uint8)
+    mask[-1, :4], mask[-1, 4:8] = 2, 3
+    with tempfile.TemporaryDirectory() as folder:
+        image, label = Path(folder) / "run.dcm", Path(folder) / "run.nrrd"
+        written(image, run[..., 0].astype(np.uint16) << 4)
+        sitk.WriteImage(sitk.GetImageFromArray(mask), str(label))
+        return image.read_bytes(), label.read_bytes()
+
+
 def _fill(address: str) -> None:
-    """Put two images into the store, one of them labelled."""
-    for name in ("one", "two"):
-        files = {"file": ("image.png", _picture(3))}
-        requests.put(f"{address}/datastore/image", params={"image": name}, files=files, timeout=TIMEOUT)
-    files = {"label": ("label.png", _picture(1))}
-    requests.put(f"{address}/datastore/label", params={"image": "one"}, files=files, timeout=TIMEOUT).raise_for_status()
+    """Put three images into an empty store, two of them labelled, and have a job done."""
+    images = {"one": ("a.png", _picture(3)), "two": ("a.png", _picture(4, LARGE)), "run": ("a.dcm", _run()[0])}
+    labels = {"one": ("a.png", _picture(1)), "run": ("a.nrrd", _run()[1])}
+
+    def send(method: str, path: str, **arguments: Any) -> None:
+        requests.request(method, address + path, timeout=TIMEOUT, **arguments).raise_for_status()
+
+    for image in requests.get(f"{address}/datastore/?output=all", timeout=TIMEOUT).json()["objects"]:
+        send("DELETE", "/datastore/image", params={"id": image})
+    for image, file in images.items():
+        send("PUT", "/datastore/image", params={"image": image}, files={"file": file})
+    for image, file in labels.items():
+        # The strokes are none of a label.
+        said = {"params": json.dumps({"label_info": [{"name": "vessel", "idx": 1}]})}
+        send("PUT", "/datastore/label", params={"image": image}, data=said, files={"label": file})
+    send("POST", "/infer/salt", params={"image": "one"}, data={"params": json.dumps({"job": "job"})})
 
 
 @contextmanager
