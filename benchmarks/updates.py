@@ -1,14 +1,16 @@
 """What an update costs and what it does: with many labels, with wrong ones, and against a refit.
 
-- `scale`: time and memory of an update with 10 and with 500 labelled images.
-- `poison`: labels that are random, inverted or shifted are given after good ones: is what is learned from them put in
-  use? Then it is, whatever was decided, and rolled back: the answer must be the one before, bit for bit.
+- `scale`: time and memory of an update with 10 and with 500 labelled images of a datastore, one of them new: listing
+  them, learning and judging, in the time an update has by default.
+- `poison`: four labels that are random, inverted or shifted are given after 0, 1, 2, 4 and 8 good ones: is what is
+  learned from them put in use, and if not, why? Then it is, whatever was decided, and rolled back: the answer must be
+  the one before, bit for bit.
 - `placement`: how many labels are taken for moved, of those that lie well and of those moved by so many pixels?
 - `refit`: Dice on the validation images after 16 labels, learned by four updates and by one refit.
-- `growth`: good labels come 1, 1, 2, 4 and 8 at a time, in several orders: Dice on the validation images after each
-  update, and whether its version was put in use.
+- `growth`: good labels come 1, 1, 2, 4 and 8 at a time, in several orders: Dice on the validation images before the
+  first and after each update, and whether its version was put in use.
 
-DATASET is a folder with images/, masks/ and data_split.csv.
+DATASET is a folder with images/, masks/ and data_split.csv; the result file has each part by data set.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from salt_monailabel.imaging import ImageError, read_mask, read_study, write_mask
+from salt_monailabel.serving.datastore import FINAL, VesselDatastore
 from salt_monailabel.serving.host import ModelHost
 from salt_monailabel.serving.learning.learner import Learner
 from salt_monailabel.serving.learning.wish import Wish
@@ -36,9 +40,11 @@ from salt_monailabel.training import evaluate, mean_score, read_cases, read_labe
 from salt_monailabel.training.placement import misplaced
 from salt_monailabel.versions import VersionStore
 
-GOOD, POISONED = 8, 4
+GOOD, POISONED = (0, 1, 2, 4, 8), 4
 COUNTS, ORDERS = (1, 2, 4, 8, 16), 3
 MOVED = (0, 3, 6, 12, 25, 40)
+# Of a mask (frames, rows, columns).
+Change = Callable[[np.ndarray], np.ndarray]
 
 
 def main() -> None:
@@ -55,8 +61,9 @@ def main() -> None:
     parts = {"scale": _scale, "poison": _poison, "placement": _placement, "refit": _refit, "growth": _growth}
     result = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for part in arguments.parts.split(","):
-        result[part] = {"dataset": arguments.dataset.name, **parts[part](arguments.dataset)}
-        print(json.dumps({part: result[part]}, indent=1), flush=True)
+        found = parts[part](arguments.dataset)
+        result.setdefault(part, {})[arguments.dataset.name] = found
+        print(json.dumps({part: found}, indent=1), flush=True)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
@@ -72,17 +79,20 @@ def _scale(dataset: Path) -> dict[str, Any]:
 
 
 def _one_update(dataset: Path, count: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        pairs = archive(dataset, Path(folder), count)
-        learner = _learner(Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = VesselDatastore(str(folder / "studies"), ("vessel",), auto_reload=False)
+        for pair in archive(dataset, folder, count):
+            newest = store.add_image(Path(pair["image"]).stem, pair["image"], {})
+            store.save_label(newest, pair["label"], FINAL, {})
+        learner = _learner(folder)
         learner.warm_up()
-        learner.learn(Wish(seconds=1.0), pairs)
+        learner.learn(Wish(seconds=1.0), [pair for pair in store.datalist() if pair["id"] != newest])
         started = time.perf_counter()
-        # Steps in a fixed time: what is measured is all else.
-        learner.learn(Wish(seconds=5.0), pairs)
+        result = learner.learn(Wish(), store.datalist())
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": round(seconds, 2), "memory_mb": round(peak)}
+    return {"seconds": round(seconds, 2), "steps": result["steps"], "memory_mb": round(peak)}
 
 
 def _poison(dataset: Path) -> dict[str, Any]:
@@ -92,28 +102,41 @@ def _poison(dataset: Path) -> dict[str, Any]:
         "inverted": lambda mask: 1 - mask,
         "shifted": lambda mask: np.roll(mask, (25, 25), (1, 2)),
     }
+    return {f"good labels: {good}": _spoilt(dataset, good, spoil) for good in GOOD}
+
+
+def _spoilt(dataset: Path, good: int, spoil: Mapping[str, Change]) -> dict[str, Any]:
+    """Give spoilt labels after so many good ones, each kind to the version that was learned from these."""
     rows: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        pairs = archive(dataset, Path(folder), GOOD + POISONED)
-        learner = _learner(Path(folder))
-        good = learner.learn(Wish(), pairs[:GOOD])
-        rows["good"] = _outcome(good)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pairs = archive(dataset, folder, good + POISONED)
+        learner = _learner(folder)
+        if good:
+            rows["good"] = _outcome(learner.learn(Wish(), pairs[:good]))
         for kind, change in spoil.items():
-            before = _answer(learner, pairs[0])
-            poisoned = [_changed(pair, change, Path(folder) / kind) for pair in pairs[GOOD:]]
-            try:
-                result = learner.learn(Wish(), [*pairs[:GOOD], *poisoned])
-            except ImageError as error:
-                rows[kind] = {"promoted": False, "not learned from": str(error)}
-                continue
-            rows[kind] = _outcome(result)
-            store = learner.host.store
-            if not result["promoted"]:
-                store.promote(result["version"])
-            rows[kind]["answers change if it is put in use"] = not np.array_equal(before, _answer(learner, pairs[0]))
-            store.roll_back()
-            rows[kind]["after a rollback they are the ones before"] = np.array_equal(before, _answer(learner, pairs[0]))
+            poisoned = [_changed(pair, change, folder / kind) for pair in pairs[good:]]
+            rows[kind] = _given(learner, [*pairs[:good], *poisoned])
     return rows
+
+
+def _given(learner: Learner, pairs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Learn, have what was learned put in use, and roll it back."""
+    store, before = learner.host.store, _answer(learner, pairs[0])
+    try:
+        result = learner.learn(Wish(), pairs)
+    except ImageError as error:
+        return {"promoted": False, "why not": f"not learned from: {error}"}
+    if not result["promoted"]:
+        store.promote(result["version"])
+    changed = not np.array_equal(before, _answer(learner, pairs[0]))
+    store.roll_back()
+    restored = np.array_equal(before, _answer(learner, pairs[0]))
+    return {
+        **_outcome(result),
+        "answers change if it is put in use": changed,
+        "after a rollback they are the ones before": restored,
+    }
 
 
 def _placement(dataset: Path) -> dict[str, Any]:
@@ -151,10 +174,10 @@ def _growth(dataset: Path) -> dict[str, Any]:
             pairs = archive(dataset, Path(folder), COUNTS[-1], np.random.default_rng(order))
             learner, outcomes = _learner(Path(folder)), []
             learner.warm_up()
-            for count in COUNTS:
-                result = learner.learn(Wish(), pairs[:count])
+            for count in (0, *COUNTS):
+                outcome = _outcome(learner.learn(Wish(), pairs[:count])) if count else {}
                 mean = mean_score(list(evaluate(learner.host.predictor()[0], held_out, "vessel")))
-                outcomes.append({"labels": count, **_outcome(result), "validation Dice": round(mean.dice, 4)})
+                outcomes.append({"labels": count, **outcome, "validation Dice": round(mean.dice, 4)})
         rows[f"order {order}"] = outcomes
     return rows
 
@@ -180,7 +203,7 @@ def archive(dataset: Path, folder: Path, count: int, rng: np.random.Generator | 
     return pairs
 
 
-def _changed(pair: dict[str, Any], change: Any, folder: Path) -> dict[str, Any]:
+def _changed(pair: dict[str, Any], change: Change, folder: Path) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     study = read_study(pair["image"])
     label = folder / Path(pair["label"]).name
@@ -196,7 +219,14 @@ def _answer(learner: Learner, pair: dict[str, Any]) -> np.ndarray:
 def _outcome(result: dict[str, Any]) -> dict[str, Any]:
     judged = result["held_back"]
     before, after = (round(judged[when]["dice"], 4) for when in ("before", "after"))
-    return {"promoted": result["promoted"], "held-back Dice before": before, "after": after, "steps": result["steps"]}
+    return {
+        "promoted": result["promoted"],
+        **({} if result["promoted"] else {"why not": result["why_not"]}),
+        **({"labels left out": len(result["skipped"])} if result["skipped"] else {}),
+        "held-back Dice before": before,
+        "after": after,
+        "steps": result["steps"],
+    }
 
 
 if __name__ == "__main__":
