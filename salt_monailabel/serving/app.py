@@ -54,7 +54,8 @@ class SaltApp(MONAILabelApp):
         self.board = ScoreBoard(self._score, self._worth_scoring)
         # Folders of images may share their versions; names in an archive are the same everywhere.
         self.identity = store_identity(self.host.store.folder if _is_remote(studies) else Path(studies) / ADAPTERS)
-        # Whether a training is under way; the server that has a trainer knows.
+        # Whether somebody asks who sends a request: MONAI Label's own server does not.
+        self.gated = False
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -63,6 +64,15 @@ class SaltApp(MONAILabelApp):
             description="Outline vessels with a SALT-adapted Segment Anything model that learns from corrections",
             labels=list(self.options.labels),
         )
+
+    def on_init_complete(self) -> None:
+        """Warn whoever starts a server that lets everybody in."""
+        if not self.gated:
+            logger.warning(
+                "whoever can reach this server may do all on it, without a token; start it with `--host 127.0.0.1`, "
+                "so that only this computer can, or with `salt serve`"
+            )
+        super().on_init_complete()
 
     def init_datastore(self) -> Datastore:
         """Open the studies: a folder, an archive over DICOMweb, or what else MONAI Label's settings name."""

@@ -95,6 +95,7 @@ def create_app(trainer_command: Sequence[str] = COMMAND) -> ASGIApp:
     server.add_exception_handler(TokenError, _no_tokens)
     server.add_exception_handler(StarletteHTTPException, _told)
     upload = round(options.upload_mb * MEGABYTE)
+    instance.gated = True
     return Access(server, tokens, instance.audit, always, options.origins, upload)
 
 

@@ -18,7 +18,7 @@ from pydicom_seg import MultiClassReader
 from salt_monailabel.imaging.run import RunView
 
 from ..dicom import written
-from .viewer import Answer, Upload, Viewer, contents, drawing, geometry, nrrd, one_slice, png, read, serving
+from .viewer import Answer, Upload, Viewer, contents, drawing, geometry, nrrd, one_slice, our_server, png, read, serving
 
 IMAGE, VESSELS = drawing()
 OTHER = drawing(seed=8)[0]
@@ -71,6 +71,15 @@ def test_info_offers_the_tasks_trainer_strategies_and_labels(viewer: Viewer) -> 
     assert {"seconds", "learning_rate"} <= info["trainers"]["salt"]["config"].keys()
     assert {"random", "first"} <= info["strategies"].keys()
     assert info["adapter"] == "base"
+
+
+def test_whoever_starts_a_server_that_lets_everybody_in_is_warned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for start, warnings in ((our_server, 0), (serving, 1)):
+        caplog.clear()
+        with start(tmp_path / "studies"):
+            assert caplog.text.count("without a token; start it with `--host 127.0.0.1`") == warnings
 
 
 def test_an_upload_and_the_same_image_in_the_datastore_get_the_same_mask(viewer: Viewer, automatic: Answer) -> None:

@@ -9,7 +9,10 @@ import platformdirs
 import pytest
 from monailabel.main import Main
 from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
+from typer.testing import CliRunner
 
+from salt_monailabel.cli.main import app as salt
+from salt_monailabel.serving.access.tokens import TokenFile
 from salt_monailabel.serving.app import SaltApp
 from salt_monailabel.serving.launch import app_folder, start_server
 
@@ -19,6 +22,7 @@ from .viewer import APP
 @pytest.fixture(autouse=True)
 def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda name: tmp_path / "config")
 
 
 @pytest.mark.parametrize("shipped", [True, False])
@@ -36,3 +40,24 @@ def test_the_server_is_started_on_the_folder_with_the_settings(monkeypatch: pyte
     assert (arguments.action, arguments.host, arguments.port) == ("start_server", "127.0.0.1", 8123)
     assert (arguments.app, arguments.studies) == (str(app_folder()), str(tmp_path / "studies"))
     assert arguments.conf == [["labels", "artery,vein"], ["seconds", "9"]]
+
+
+@pytest.mark.parametrize(("host", "reachable"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_a_server_that_others_can_reach_asks_for_a_token_and_shows_the_first_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, reachable: bool
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(sys, "argv", ["salt"])
+    monkeypatch.setattr(Main, "run", lambda self: started.append(sys.argv[1:]))
+    said = [CliRunner().invoke(salt, ["serve", str(tmp_path / "studies"), "--host", host]).output for _ in range(2)]
+    for each in started:
+        arguments = Main().args_parser().parse_args(each)
+        assert arguments.uvicorn_app == "salt_monailabel.serving.server:app"
+        assert (arguments.conf == [["tokens", "always"]]) == reachable
+    tokens = TokenFile(tmp_path / "config" / "tokens.json")
+    assert (len(started), len(tokens.holders())) == (2, int(reachable))
+    assert ["Token, shown this once" in each for each in said] == [reachable, False]
+    if reachable:
+        shown = said[0].split("Token, shown this once: ")[1].split()[0]
+        assert tokens.find(shown) == tokens.holders()[0]
+        assert tokens.path.stat().st_mode & 0o777 == 0o600
