@@ -95,10 +95,17 @@ class VersionStore:
         return self._write(lambda path, own: save(adapter, path, {**card, **own}), parent)
 
     def promote(self, name: str | None) -> None:
-        """Put a version in use, or the base; raises `VersionError` if it is not there."""
-        text = BASE if name is None else self._known(name)
+        """Put a version in use, or the base.
+
+        Raises
+        ------
+        VersionError, AdapterError
+            If there is no such version, or it is damaged; the version in use stays the same.
+        """
+        if name is not None:
+            self.card(name)
         with self._locked():
-            self._use([text, *self._history()])
+            self._use([name or BASE, *self._history()])
 
     def succeed(self, name: str, before: str | None) -> bool:
         """Put a version in use if the one before it still is, and return whether; a user may have chosen another."""

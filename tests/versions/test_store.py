@@ -145,6 +145,15 @@ def test_a_version_that_is_not_there_cannot_be_promoted(store: VersionStore, ada
     assert store.current() == "0001"
 
 
+def test_a_version_that_was_cut_short_is_not_put_in_use(store: VersionStore, adapter: Adapter) -> None:
+    grown(store, adapter, 2)
+    cut = store.path("0001")
+    cut.write_bytes(cut.read_bytes()[:-10])
+    with pytest.raises(AdapterError, match="damaged"):
+        store.promote("0001")
+    assert store.current() == "0002"
+
+
 @pytest.mark.parametrize("name", ["../0001", "", "current", "0001/../0001"])
 def test_names_lead_nowhere_else(store: VersionStore, adapter: Adapter, name: str) -> None:
     grown(store, adapter, 1)

@@ -19,6 +19,7 @@ from salt_monailabel.versions import BASE, VersionError
 
 from ..app import SaltApp
 from ..datastore import VesselDatastore
+from ..errors import explained
 from ..options import Options
 from ..sharing import pseudonyms_of
 
@@ -68,23 +69,20 @@ def version_routes(app: SaltApp) -> APIRouter:
 
     @router.post("/import", summary="Add an adapter file as a new version, which is not put in use")
     def take_in(file: UploadFile = File(...)) -> dict[str, str]:  # noqa: B008 (FastAPI's way)
-        with tempfile.TemporaryDirectory() as folder:
+        with explained(), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "adapter.safetensors"
             with open(path, "wb") as copy:
                 shutil.copyfileobj(file.file, copy)
-            try:
-                _check_card(read_card(path), app.options)
-                adapted_model(path, app.options.weights or None)
-                name = store.take_in(path)
-            except WeightsError as error:
-                raise HTTPException(503, str(error)) from error
-            except (ValueError, TypeError, RuntimeError) as error:
-                raise HTTPException(400, str(error).replace(str(path), file.filename or "the file")) from error
+            _check(path, app.options, 400, file.filename or "the file")
+            name = store.take_in(path)
         app.audit.record("import", version=name)
         return {"version": name}
 
     @router.post("/{name}/promote", summary="Put a version in use, or `base`")
     def promote(name: str) -> dict[str, str]:
+        with explained():
+            if name in store.versions():
+                _check(store.path(name), app.options, 409, f"version {name}")
         _found(lambda: store.promote(None if name == BASE else name))
         app.audit.record("promote", version=name)
         return {"current": name}
@@ -97,8 +95,20 @@ def _pseudonyms(app: SaltApp) -> Pseudonyms:
     return pseudonyms_of(studies) if isinstance(studies, VesselDatastore) else Pseudonyms.kept_in(app.host.store.folder)
 
 
+def _check(path: Path, options: Options, status: int, called: str) -> None:
+    """Refuse a file that this server could not put in use."""
+    try:
+        _check_card(read_card(path), options)
+        adapted_model(path, options.weights or None)
+    except WeightsError:
+        # Of the base, not of this file.
+        raise
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise HTTPException(status, str(error).replace(str(path), called)) from error
+
+
 def _check_card(card: dict[str, Any], options: Options) -> None:
-    """Refuse what this server could not put in use, before anything is loaded or downloaded for it."""
+    """Refuse what does not belong here, before anything is loaded or downloaded for it."""
     found, wanted = (card.get("base"), card.get("labels")), (options.base, list(options.labels))
     if found != wanted:
         raise AdapterError(f"the adapter is for the base and labels {found}, but this server has {wanted}")
@@ -109,8 +119,7 @@ def _check_card(card: dict[str, Any], options: Options) -> None:
 
 def _found(look_up: Any) -> Any:
     try:
-        return look_up()
+        with explained():
+            return look_up()
     except VersionError as error:
         raise HTTPException(404, str(error)) from error
-    except AdapterError as error:
-        raise HTTPException(503, str(error)) from error
