@@ -18,7 +18,7 @@ from salt_monailabel.serving.access.tokens import Role, TokenFile
 from salt_monailabel.serving.studies import Studies
 from salt_monailabel.versions import VersionStore
 
-from .viewer import Viewer, drawing, one_slice, our_server, png
+from .viewer import SILENT, Viewer, drawing, one_slice, our_server, png
 
 IMAGE, VESSELS = drawing(rows=128, columns=128)
 
@@ -80,10 +80,33 @@ def test_a_trainer_there_is_not_is_named(viewer: Viewer) -> None:
     assert (reply.status_code, "salt" in reply.json()["detail"]) == (404, True)
 
 
-@pytest.mark.parametrize("asked", [{"mode": "forget"}, {"seconds": -1}, {"learning_rate": "fast"}, {"image": "a"}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"mode": "forget"},
+        {"seconds": -1},
+        {"learning_rate": "fast"},
+        {"device": "cuda:7"},
+        {"device": 5},
+        {"image": "a"},
+    ],
+)
 def test_a_training_that_cannot_be_meant_is_refused_at_once(viewer: Viewer, asked: dict[str, object]) -> None:
     reply = viewer.send("POST", "/train/salt", json=asked)
     assert (reply.status_code, next(iter(asked)) in reply.json()["detail"]) == (400, True)
+
+
+def test_whoever_waits_for_a_training_that_somebody_stops_is_told_so(tmp_path: Path) -> None:
+    with our_server(tmp_path / "studies", trainer=SILENT) as viewer:
+        replies: list[Any] = []
+        request = threading.Thread(target=lambda: replies.append(viewer.train()))
+        request.start()
+        end = time.monotonic() + 60
+        while viewer.send("DELETE", "/train/").json() is None:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        request.join(60)
+    assert (replies[0].status_code, "stopped on request" in replies[0].json()["detail"]) == (409, True)
 
 
 def test_stopping_where_nothing_is_learned_does_nothing(viewer: Viewer) -> None:

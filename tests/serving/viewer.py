@@ -175,6 +175,8 @@ for line in sys.stdin:
         print(json.dumps({"event": "done", "id": command["id"], "stats": stats}), flush=True)
 """,
 )
+# One that never answers.
+SILENT = (sys.executable, "-c", "import sys; sys.stdin.read()")
 
 
 @contextmanager
@@ -185,11 +187,11 @@ def serving(studies: Path, **conf: str) -> Iterator[Viewer]:
 
 
 @contextmanager
-def our_server(studies: Path, host: str = "localhost", **conf: str) -> Iterator[Viewer]:
+def our_server(studies: Path, host: str = "localhost", trainer: Sequence[str] = STUB, **conf: str) -> Iterator[Viewer]:
     """Run our server on a folder, in this process, with a trainer that learns nothing."""
     with _settings(studies, conf), pytest.MonkeyPatch.context() as patch:
         patch.setattr("salt_monailabel.serving.server.default_path", lambda: studies.parent / "tokens.json")
-        server = create_app(STUB)
+        server = create_app(trainer)
         with TestClient(server, base_url=f"http://{host}", raise_server_exceptions=False) as client:
             yield Viewer(client.request)
 

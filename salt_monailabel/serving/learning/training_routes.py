@@ -51,6 +51,8 @@ def training_routes(app: SaltApp, trainer: ResidentTrainer) -> APIRouter:
         if not run_sync:
             return task.public()
         await to_thread.run_sync(trainer.wait, task)
+        if task.status == "STOPPED":
+            raise HTTPException(409, f"the training was {task.details[-1]}; no label is lost")
         if task.status != "DONE":
             raise HTTPException(task.events[-1].get("code", 500), task.details[-1])
         return task.events[-1]["stats"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import HTTPException
 
+from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig
 
 # From the version in use on what is new; or from the base on everything, for the night.
@@ -46,6 +47,10 @@ class Wish:
             raise HTTPException(400, f"mode must be one of {', '.join(MODES)}; got {mode}")
         rate = _positive(request, "learning_rate") or cls.learning_rate
         wanted = str(request.get("device") or device)
+        try:
+            best_device(wanted)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
         return cls(str(mode), _positive(request, "seconds"), rate, wanted, str(request.get("asked_by") or "local"))
 
 
