@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,25 +28,31 @@ _BARRED = {
     errno.EPERM: _CLOSED,
     errno.EIO: "cannot be read or written; check its disk or network drive",
 }
+# From the root to the last folder of a path, whose names may have spaces; not what follows an address's `//`.
+_FOLDERS = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:)?[/\\](?:[^/\\:;,'\"()\n]+[/\\])*")
 
 
 def explanation(error: BaseException) -> HTTPException | None:
     """Return one of the library's errors as an HTTP error with its message as `detail`; None for any other.
 
     400 for bad input, 503 for weights or an adapter that cannot be loaded, for files that cannot be read or written and
-    where memory does not suffice, 507 for a full disk, 500 for training that failed.
+    where memory does not suffice, 507 for a full disk, 500 for training that failed. Where the server keeps its files
+    is for whoever runs it, who alone can do something about them: it is logged, not told.
     """
     match error:
         case ImageError() | ProfileError() | UnknownLabelError():
             return HTTPException(400, str(error))
-        case WeightsError() | AdapterError() | MemoryError():
+        case WeightsError() | AdapterError():
+            logger.error("a model could not be loaded: %s", error)
+            return HTTPException(503, without_folders(str(error)))
+        case MemoryError():
             return HTTPException(503, str(error))
         case TrainingError():
             return HTTPException(500, str(error))
         case OSError() if error.errno in _FULL or "disk full" in str(error):
-            return HTTPException(507, f"the server's disk is full: {error}; free some space, nothing was lost")
+            logger.error("there is no room for a file: %s", error)
+            return HTTPException(507, "the server's disk is full; free some space, nothing was lost")
         case OSError() if error.errno in _BARRED:
-            # Where exactly is for whoever runs the server, who alone can do something about it.
             logger.error("a file could not be used: %s", error)
             return HTTPException(503, f"{_place(error)} {_BARRED[error.errno]}, then try again")
         case _:
@@ -62,6 +69,11 @@ def explained() -> Iterator[None]:
         if told is None:
             raise
         raise told from error
+
+
+def without_folders(message: str) -> str:
+    """Return a message with the names alone of the files it gives by their whole paths."""
+    return _FOLDERS.sub("", message)
 
 
 def _place(error: OSError) -> str:

@@ -244,6 +244,9 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise HTTPException(400, "archives are not taken in; send the images themselves")
     if arguments.get("output") == infer.ResultType.dicom_seg:
         raise HTTPException(400, "DICOM SEG is not offered; ask for the output image")
+    if arguments.get("output") == datastore.ResultType.train:
+        # To the files by their paths on this computer, as MONAI Label lists them, no client has access.
+        raise HTTPException(400, "images with their labels are at /datastore/dataset, their names in the output all")
 
 
 def _check_room(arguments: dict[str, Any]) -> None:

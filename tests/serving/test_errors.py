@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from salt_monailabel.serving.errors import explained
+from salt_monailabel.serving.errors import explained, without_folders
 
 from .viewer import Viewer, contents, drawing, one_slice, our_server, png
 
@@ -86,6 +86,21 @@ def test_a_fault_of_no_known_place_is_one_of_the_disk() -> None:
     with pytest.raises(HTTPException) as told, explained():
         raise OSError(errno.EIO, os.strerror(errno.EIO))
     assert (told.value.status_code, told.value.detail.startswith("the server's disk cannot be read")) == (503, True)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("/srv/dr smith/adapters/0001/a.safetensors is damaged (bad/worse); restore it", "a.safetensors is damaged"),
+        ("C:\\studies\\of ann\\a.pt holds another model", "a.pt holds another model"),
+        ("there is no version '9' in /srv/studies; it has none", "there is no version '9' in studies; it has none"),
+        ("fetch https://example.org/a/b.pt and place it at /srv/b.pt", "fetch https://example.org/a/b.pt and place"),
+        ("labels/masks of 1/2 and ../a stay", "labels/masks of 1/2 and ../a stay"),
+    ],
+)
+def test_of_files_the_names_alone_are_told(message: str, told: str) -> None:
+    assert without_folders(message).startswith(told)
+    assert "srv" not in without_folders(message)
 
 
 def test_a_fault_that_nobody_can_explain_stays_what_it_is() -> None:

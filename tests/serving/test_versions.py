@@ -67,3 +67,18 @@ def test_a_disk_that_takes_nothing_is_answered_with_the_remedy(
     assert reply.status_code == status, reply.text
     assert ("free some space" if status == 507 else "make it writable") in reply.json()["detail"]
     assert (store.current(), len(store.versions())) == ("0002", 4)
+
+
+def test_where_the_server_keeps_its_files_is_for_its_log_alone(
+    viewer: Viewer, store: VersionStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = viewer.send("GET", "/salt/adapters/9999")
+    damaged = viewer.send("GET", "/salt/adapters/0003")
+    assert (missing.status_code, damaged.status_code) == (404, 503)
+    assert "in adapters; it has 0001, 0002" in missing.json()["detail"]
+    assert damaged.json()["detail"].startswith("adapter.safetensors is damaged")
+    assert str(store.path("0003")) in caplog.text
+    listed = viewer.send("GET", "/salt/adapters")
+    pairs = viewer.send("GET", "/datastore/", params={"output": "train"})
+    assert (pairs.status_code, "/datastore/dataset" in pairs.json()["detail"]) == (400, True)
+    assert [str(store.folder.parent) in reply.text for reply in (missing, damaged, listed, pairs)] == [False] * 4

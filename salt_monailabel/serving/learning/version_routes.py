@@ -19,7 +19,7 @@ from salt_monailabel.versions import BASE, VersionError
 
 from ..app import SaltApp
 from ..datastore import VesselDatastore
-from ..errors import explained
+from ..errors import explained, without_folders
 from ..options import Options
 from ..sharing import pseudonyms_of
 
@@ -40,7 +40,7 @@ def version_routes(app: SaltApp) -> APIRouter:
         try:
             card = store.card(name)
         except AdapterError as error:
-            return {"version": name, "damaged": str(error)}
+            return {"version": name, "damaged": without_folders(str(error))}
         return {"version": name, "parent": card.get("parent"), "training": card.get("training")}
 
     @router.get("/{name}", summary="Get the card of a version")
@@ -122,4 +122,4 @@ def _found(look_up: Any) -> Any:
         with explained():
             return look_up()
     except VersionError as error:
-        raise HTTPException(404, str(error)) from error
+        raise HTTPException(404, without_folders(str(error))) from error
