@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # What a killed process leaves begins with this; who lists a folder passes over it.
@@ -26,7 +26,7 @@ def written_whole(path: Path, mode: int = 0o666, durable: bool = True) -> Iterat
     mode : int
         The permissions, from the moment the file exists; less what the umask takes, as of any new file.
     durable : bool
-        Whether to wait until the disk has it: else a power cut may leave an empty file.
+        Whether to wait until the disk has it: else a power cut may leave an empty file, or the one before.
 
     Raises
     ------
@@ -47,5 +47,20 @@ def written_whole(path: Path, mode: int = 0o666, durable: bool = True) -> Iterat
             with open(partial, "r+b") as file:
                 os.fsync(file.fileno())
         os.replace(partial, path)
+        if durable:
+            _keep_names(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _keep_names(folder: Path) -> None:
+    """Wait until the disk has the names in a folder; Windows does not open folders, and some network drives refuse."""
+    if os.name != "posix":
+        return
+    # The file has its place already: there is nothing to undo.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

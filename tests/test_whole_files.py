@@ -44,6 +44,24 @@ def test_what_is_written_takes_its_place_at_the_end_and_is_alone(path: Path, dur
     assert list(path.parent.iterdir()) == [path]
 
 
+@posix
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_power_cut_takes_neither_the_content_nor_the_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    kept: list[tuple[bool, bytes]] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        kept.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.read_bytes()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with written_whole(path, durable=durable) as partial:
+        partial.write_bytes(b"after")
+    assert kept == ([(False, b"before"), (True, b"after")] if durable else [])
+
+
 def test_a_first_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
     with written_whole(tmp_path / "new") as partial:
         partial.write_bytes(b"whole")
