@@ -40,12 +40,14 @@ from .access.gate import MEGABYTE, Access
 from .access.login_routes import login_routes
 from .access.tokens import TokenError, TokenFile, default_path
 from .app import SaltApp
+from .archive.datastore import ArchiveDatastore
 from .errors import explained, explanation
 from .image_routes import image_routes
 from .jobs import job_routes
 from .learning.resident import COMMAND, ResidentTrainer
 from .learning.training_routes import training_routes
 from .learning.version_routes import version_routes
+from .leaving import when_asked_to_end
 from .memory import keep_freed_memory
 from .options import Options
 from .report.routes import report_routes
@@ -113,10 +115,13 @@ async def _lifespan(server: FastAPI) -> AsyncIterator[None]:
     instance.server_mode(True)
     instance.on_init_complete()
     server.state.trainer.start()
+    when_asked_to_end(server.state.trainer.close)
     instance.host.follow()
     yield
     instance.board.stop()
     await to_thread.run_sync(server.state.trainer.close)
+    if isinstance(store := instance.datastore(), ArchiveDatastore):
+        await to_thread.run_sync(store.close)
     for thread in threading.enumerate():
         if thread.name in AHEAD:
             await to_thread.run_sync(thread.join, PATIENCE)

@@ -97,9 +97,12 @@ class ResidentTrainer:
         self._thread.start()
 
     def close(self) -> None:
-        """End the process, and what it is at."""
+        """End the process, and all tasks, so that nobody waits for one any more."""
         with self._changed:
             self._closed = True
+            for task in self.tasks:
+                if not task.over:
+                    self._end(task, "STOPPED", "stopped with the server")
             self._changed.notify_all()
             self._kill()
         self._thread.join(timeout=10)

@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi import HTTPException
+from filelock import FileLock
 
 from salt_monailabel.imaging import read_study
+from salt_monailabel.serving.app import SaltApp
 from salt_monailabel.serving.archive.client import Archive, ArchiveError
+from salt_monailabel.serving.archive.datastore import ArchiveDatastore
 from salt_monailabel.serving.archive.opening import searches_of
 
 from ...dicom import COLUMNS, ROWS, run
+from ..viewer import our_server
 from .orthanc import Orthanc
 from .proxy import Proxy
 from .steps import Open, put, random_mask, soon, submit
@@ -132,3 +136,12 @@ def test_the_searches_are_those_of_the_settings() -> None:
     assert searches_of(chosen) == [{**chosen, "Modality": "XA"}, {**chosen, "Modality": "OP"}]
     assert searches_of({**chosen, "Modality": ["XA", "OP"]}) == searches_of(chosen)
     assert searches_of({"PatientID": "7"}) == [{"PatientID": "7"}]
+
+
+def test_a_server_that_ends_leaves_the_archive_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArchiveDatastore(Archive("http://127.0.0.1:9/dicom-web"), ("vessel",), tmp_path / "cache", [], largest=1)
+    monkeypatch.setattr(SaltApp, "init_datastore", lambda app: store)
+    with our_server(tmp_path / "studies"):
+        assert "looking through http://127.0.0.1:9/dicom-web" in [thread.name for thread in threading.enumerate()]
+    with FileLock(tmp_path / "cache" / ".lock", timeout=0):
+        assert not [thread for thread in threading.enumerate() if store.archive.address in thread.name]
