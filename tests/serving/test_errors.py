@@ -13,8 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from fastapi import HTTPException
 
+from salt_monailabel.inference import Predictor
 from salt_monailabel.serving.errors import explained, without_folders
 
 from .viewer import Viewer, contents, drawing, one_slice, our_server, png
@@ -106,6 +108,20 @@ def test_of_files_the_names_alone_are_told(message: str, told: str) -> None:
 def test_a_fault_that_nobody_can_explain_stays_what_it_is() -> None:
     with pytest.raises(OSError, match="Too many open files"), explained():
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize("shortage", [MemoryError, torch.OutOfMemoryError])
+def test_an_image_for_which_memory_does_not_suffice_is_answered_503_and_the_next_is_outlined(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch, shortage: type[Exception]
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise shortage
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "outline", fail)
+        reply = viewer.infer("salt", "one")
+    assert (reply.status_code, "try a smaller one" in reply.json()["detail"]) == (503, True), reply.text
+    assert viewer.infer("salt", "one").status_code == 200
 
 
 def test_an_upload_for_which_there_is_no_room_is_answered_507_and_leaves_nothing(
