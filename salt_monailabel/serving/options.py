@@ -13,6 +13,8 @@ from salt_monailabel.imaging import modality_named
 from salt_monailabel.models import BASES, WeightsError
 from salt_monailabel.models.precision import best_device
 
+from .archive.client import folder_of
+
 
 @dataclass(frozen=True)
 class Options:
@@ -44,7 +46,8 @@ class Options:
     threshold : float
         Probability above which a pixel is vessel.
     adapters : str
-        Folder of the adapter's versions; `adapters` in the studies folder by default.
+        Folder of the adapter's versions; `adapters` in the studies folder by default, or, for an archive, a folder of
+        its own with the app.
     tokens : str
         Who needs a token: `remote` for requests of other computers, or `always`.
     origins : tuple of str
@@ -131,9 +134,10 @@ class Options:
         """Return the folder of the adapter's versions.
 
         It lies with the images that taught it, so that each study folder has its own; for a remote archive, with the
-        app.
+        app, and each archive has its own there, too.
         """
         if self.adapters:
             return Path(self.adapters)
-        remote = studies.startswith(("http://", "https://"))
-        return Path(app_dir) / "model" / "adapters" if remote else Path(studies) / "adapters"
+        if studies.startswith(("http://", "https://")):
+            return Path(app_dir) / "model" / "adapters" / folder_of(studies, self.labels)
+        return Path(studies) / "adapters"

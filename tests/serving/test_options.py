@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from salt_monailabel.models import BASES, WeightsError
@@ -90,6 +92,15 @@ def test_a_value_that_cannot_be_used_is_refused_with_what_can(name: str, value: 
     message = str(refusal.value)
     assert name in message
     assert remedy in message
+
+
+def test_each_folder_and_each_archive_has_versions_of_its_own() -> None:
+    options, app = Options(), Path("app") / "model" / "adapters"
+    assert options.store("studies", "app") == Path("studies") / "adapters"
+    here, there = (options.store(f"https://pacs.{name}.org/dicom-web", "app") for name in ("here", "there"))
+    assert here == options.store("https://pacs.here.org/dicom-web/", "app")
+    assert (here.parent, there.parent) == (app, app)
+    assert len({here, there, Options(labels=("artery",)).store("https://pacs.here.org/dicom-web", "app")}) == 3
 
 
 def test_the_refusal_of_a_base_lists_every_base() -> None:

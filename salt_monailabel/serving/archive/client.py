@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
@@ -245,6 +246,16 @@ def checked_address(address: str) -> str:
             "MONAI_LABEL_DICOMWEB_PASSWORD in the environment instead"
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def folder_of(address: str, labels: Sequence[str]) -> str:
+    """Return the name of a folder for what is kept of an archive: of this one alone, and of this list of labels.
+
+    What is drawn or learned there means nothing without the labels. Raises as `checked_address` does.
+    """
+    checked = checked_address(address)
+    digest = hashlib.sha256("\n".join([checked, *labels]).encode()).hexdigest()
+    return f"{urlsplit(checked).hostname}-{digest[:12]}"
 
 
 def value(item: Any, *keywords: str) -> Any:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import platformdirs
 from monailabel.config import settings
 
-from .client import Archive
+from .client import Archive, folder_of
 from .datastore import ArchiveDatastore
 
 # X-ray runs, photographs of the eye, tomography of the eye and its projections (PS3.3 C.7.3.1.1.1).
@@ -43,12 +41,9 @@ def open_archive(address: str, labels: Sequence[str], largest: int) -> ArchiveDa
     password = settings.MONAI_LABEL_DATASTORE_PASSWORD or settings.MONAI_LABEL_DICOMWEB_PASSWORD
     cache = settings.MONAI_LABEL_DATASTORE_CACHE_PATH or settings.MONAI_LABEL_DICOMWEB_CACHE_PATH
     archive = Archive(address, user, password)
-    digest = hashlib.sha256("\n".join([archive.address, *labels]).encode()).hexdigest()
     folder = Path(cache) if cache else platformdirs.user_cache_path("salt") / "archives"
     searches = searches_of(settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
-    return ArchiveDatastore(
-        archive, labels, folder / f"{urlsplit(archive.address).hostname}-{digest[:12]}", searches, largest
-    )
+    return ArchiveDatastore(archive, labels, folder / folder_of(address, labels), searches, largest)
 
 
 def searches_of(chosen: Mapping[str, Any]) -> list[Mapping[str, str]]:
