@@ -73,6 +73,17 @@ def test_info_offers_the_tasks_trainer_strategies_and_labels(viewer: Viewer) -> 
     assert info["adapter"] == "base"
 
 
+def test_a_viewer_is_offered_what_can_be_set_and_may_send_all_choices_with_its_own_first(viewer: Viewer) -> None:
+    models = viewer.info()["models"]
+    offered = {"projection": ["none", "minimum", "peak"], "subtract": False, "register": False}
+    assert [models[name]["config"] for name in ("salt", "salt_edit", "salt_measure")] == [offered, offered, {}]
+    for name in ("salt", "salt_edit"):
+        assert viewer.infer(name, "one", **offered, foreground=[[9, 9, 0]]).status_code == 200
+    run = nrrd(np.stack([GRAY, GRAY // 2, GRAY]))
+    for projection in ("minimum", ["minimum", "none", "peak"]):
+        assert viewer.segment("salt", run, projection=projection).params["view"]["projection"] == "minimum"
+
+
 def test_whoever_starts_a_server_that_lets_everybody_in_is_warned(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,12 @@ class TwoPlaces(NamedTuple):
     end: tuple[float, float]
 
 
+def with_choices(request: Request, offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request in which one choice stands for a list of them: a viewer that sends all has its own first."""
+    lists = {key: request.get(key) for key, choices in offered.items() if isinstance(choices, list)}
+    return {**request, **{key: sent[0] for key, sent in lists.items() if isinstance(sent, list) and sent}}
+
+
 def looked_at(request: Request, study: Study) -> Study:
     """Return what a request is about: a study, or its frame `only_frame` as if that were all there is."""
     if request.get("only_frame") is None:

@@ -15,13 +15,13 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from salt_monailabel.imaging import ImageError, Study
 from salt_monailabel.imaging.result import check_result, write_result
-from salt_monailabel.imaging.run import RunView
+from salt_monailabel.imaging.run import PROJECTIONS, RunView
 
 from ..errors import explained
 from ..host import ModelHost
 from ..jobs import Job
 from ..uploads import discarded_on_error
-from .asked import looked_at
+from .asked import looked_at, with_choices
 from .figures import measured
 
 
@@ -68,10 +68,15 @@ class DrawingTask(SaltTask):
     about that frame as if it were all there is.
     """
 
+    def config(self) -> dict[str, Any]:
+        """Return what a viewer offers its user to set: a list of choices, the first of them the usual one, or a yes."""
+        return {"projection": list(PROJECTIONS), "subtract": False, "register": False}
+
     def reply(self, request: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
         """Draw a mask, write it as the request wants it, and measure it if that is asked for."""
         extension = str(request.get("result_extension") or ".nrrd")
         check_result(extension)
+        request = with_choices(request, self.config())
         view = RunView.of(request)
         with self.host.jobs.running(request.get("job")) as job:
             seen = self.host.studies.read(path, view)
