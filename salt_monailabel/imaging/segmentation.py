@@ -161,7 +161,7 @@ def _placed(image: Dataset, frames: int) -> Dataset:
     for keyword in _EXPECTED:
         if keyword not in placed:
             setattr(placed, keyword, "")
-    enhanced = "PerFrameFunctionalGroupsSequence" in image
+    enhanced = _groups_place(image, frames)
     if "FrameOfReferenceUID" in image and (enhanced or (frames == 1 and "ImagePositionPatient" in image)):
         if not enhanced and "NumberOfFrames" in placed:
             del placed.NumberOfFrames
@@ -176,3 +176,15 @@ def _placed(image: Dataset, frames: int) -> Dataset:
     for z, group in enumerate(placed.PerFrameFunctionalGroupsSequence):
         group.PlanePositionSequence = PlanePositionSequence("PATIENT", (0.0, 0.0, float(z)))
     return placed
+
+
+def _groups_place(image: Dataset, frames: int) -> bool:
+    """Say whether functional groups place each frame; those of angiograms have a frame of reference and no planes."""
+    shared = (image.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    each = image.get("PerFrameFunctionalGroupsSequence") or ()
+    return (
+        "PlaneOrientationSequence" in shared
+        and "PixelMeasuresSequence" in shared
+        and len(each) == frames
+        and all("PlanePositionSequence" in group for group in each)
+    )

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom import dcmread
-from pydicom.uid import generate_uid
+from pydicom.uid import EnhancedXAImageStorage, generate_uid
 
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.imaging.run import PROJECTIONS, RunView
 from salt_monailabel.imaging.segmentation import view_of, write_segmentation
 
-from ..dicom import COLUMNS, ROWS, run, written
+from ..dicom import COLUMNS, ROWS, item, run, written
 
 LABELS = ("vessel", "artery", "catheter")
 PLACE = {
@@ -74,6 +74,38 @@ def test_an_image_with_a_place_is_referred_to_there(tmp_path: Path) -> None:
     assert np.array_equal(read.data, mask)
     assert read.image.GetOrigin() == pytest.approx((1.5, -20, 3))
     assert read.image.GetSpacing()[:2] == pytest.approx((0.2, 0.3))
+
+
+@pytest.mark.parametrize("reference", [{"FrameOfReferenceUID": generate_uid()}, {}], ids=["in a frame", "in none"])
+def test_an_enhanced_run_without_planes_has_a_segmentation_frame_by_frame(
+    tmp_path: Path, reference: dict[str, str]
+) -> None:
+    groups = {
+        "SharedFunctionalGroupsSequence": [item(PixelMeasuresSequence=[item(PixelSpacing=[0.3, 0.2])])],
+        "PerFrameFunctionalGroupsSequence": [item(FrameContentSequence=[item()]) for _ in range(4)],
+    }
+    source = written(tmp_path / "run.dcm", run(4), SOPClassUID=EnhancedXAImageStorage, **groups, **reference)
+    mask = np.zeros((4, ROWS, COLUMNS), np.uint8)
+    mask[1:3, 3:9, 5:20] = 1
+    write_segmentation(mask, LABELS, source, tmp_path / "mask.dcm")
+    read = pydicom_seg.MultiClassReader().read(dcmread(tmp_path / "mask.dcm"))
+    assert np.array_equal(read.data, mask[1:3])
+    assert read.image.GetSpacing()[:2] == pytest.approx((0.2, 0.3))
+
+
+def test_an_enhanced_image_with_planes_is_referred_to_there(tmp_path: Path) -> None:
+    measures = item(PixelSpacing=[0.3, 0.2], SliceThickness=2, SpacingBetweenSlices=2)
+    orientation = item(ImageOrientationPatient=PLACE["ImageOrientationPatient"])
+    shared = item(PixelMeasuresSequence=[measures], PlaneOrientationSequence=[orientation])
+    each = [item(PlanePositionSequence=[item(ImagePositionPatient=[1.5, -20 + 2 * z, 3])]) for z in range(2)]
+    groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": each}
+    reference = PLACE["FrameOfReferenceUID"]
+    source = written(tmp_path / "scan.dcm", run(2), FrameOfReferenceUID=reference, **groups)
+    mask = np.ones((2, ROWS, COLUMNS), np.uint8)
+    write_segmentation(mask, LABELS, source, tmp_path / "mask.dcm")
+    stored = dcmread(tmp_path / "mask.dcm")
+    assert stored.FrameOfReferenceUID == reference
+    assert pydicom_seg.MultiClassReader().read(stored).image.GetOrigin() == pytest.approx((1.5, -20, 3))
 
 
 def test_the_segments_are_named_and_coded(tmp_path: Path) -> None:
