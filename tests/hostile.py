@@ -123,6 +123,8 @@ def _jpeg_2000() -> bytes:
 # What declares far more than it holds, or becomes far more than it is.
 BOMBS = {
     "scan.png": png,
+    "scan.gif": lambda: b"GIF89a" + struct.pack("<HHBBB", SIDE, SIDE, 0, 0, 0) + b"," + bytes(5) + bytes(2000),
+    "scan.pgm": lambda: b"P5 %d %d 255 " % (SIDE, SIDE) + bytes(2000),
     "named-nrrd.nrrd": png,
     "named-dicom.dcm": png,
     "scan.nii.gz": nifti,

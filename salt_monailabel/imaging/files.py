@@ -18,13 +18,14 @@ from .dicom_geometry import geometry_of
 from .field import field_of_view
 from .geometry import Geometry
 from .header import ImageError, check_nifti, check_size, kind_of, reader_of
+from .netpbm import read_netpbm
 from .study import Study
 from .tiff import check_tiff
 from .video import container_of, read_video
 
 EXTENSIONS = (
-    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm",
-    ".mp4", ".mov", ".m4v", ".avi",
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".nii.gz", ".nii",
+    ".nrrd", ".mha", ".dcm", ".mp4", ".mov", ".m4v", ".avi",
 )  # fmt: skip
 # What SimpleITK says of sound files that it does not read, and what to do about them.
 _NOT_READ = {
@@ -34,7 +35,9 @@ _NOT_READ = {
 # Millimetres off the plane of x and y, below which a flat image lies in it; NIfTI rounds them.
 _IN_PLANE = 1e-5
 # What Pillow may take a file for; it knows others, some of which start programs.
-_PICTURES = ("PNG", "JPEG", "BMP", "TIFF")
+_PICTURES = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000")
+# Of these, what SimpleITK does not read, or takes for whole where it is cut short.
+_BY_PILLOW = ("BMP", "GIF", "WEBP", "JPEG2000")
 
 
 def extension_of(path: str | Path) -> str:
@@ -44,7 +47,7 @@ def extension_of(path: str | Path) -> str:
 
 
 def read_study(path: str | Path, modality: Modality | None = None) -> Study:
-    """Read PNG, JPEG, TIFF, BMP, NIfTI, NRRD, MetaImage, DICOM, MP4, MOV or AVI; gray or RGB; one frame or several.
+    """Read an image in one of `EXTENSIONS`, gray or RGB, one frame or several.
 
     The frames of DICOM are decoded as they are asked for. The field of view is what tags say, or found.
 
@@ -115,6 +118,8 @@ def _read(path: Path) -> Study:
     kind = kind_of(path)
     if kind == "DICOM":
         return _dicom(path)
+    if kind == "PPM":
+        return _pages(read_netpbm(path), path)
     if kind == "TIFF":
         check_tiff(path)
         with suppress(UnidentifiedImageError), Image.open(path, formats=_PICTURES) as picture:
@@ -124,8 +129,10 @@ def _read(path: Path) -> Study:
     elif kind in _PICTURES:
         with Image.open(path, formats=_PICTURES) as picture:
             check_size(path, (*picture.size, len(picture.getbands())))
+            if kind in _BY_PILLOW and getattr(picture, "is_animated", False):
+                raise ImageError(f"{path.name} holds several frames; export them as .mp4 or .tif, or one of them alone")
             picture.load()
-            if picture.mode == "LA" or kind == "BMP":
+            if picture.mode == "LA" or kind in _BY_PILLOW:
                 return _by_pillow(picture, path)
     image = reader_of(path, kind).Execute()
     return _picture(image, path) if kind in _PICTURES else _volume(image, path)
@@ -181,10 +188,15 @@ def _dicom(path: Path) -> Study:
 
 
 def _by_pillow(picture: Image.Image, path: Path) -> Study:
-    """Return what SimpleITK reads wrongly: gray with alpha as if it were colours, a BMP cut short as if it were not."""
-    mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
-    pages = np.stack([np.asarray(page.convert(mode)) for page in ImageSequence.Iterator(picture)])
-    return _picture(sitk.GetImageFromArray(pages if len(pages) > 1 else pages[0], isVector=mode == "RGB"), path)
+    """Return what SimpleITK reads wrongly, or not: gray with alpha as if it were colours, for one."""
+    mode = {"1": "L", "L": "L", "LA": "L", "I;16": "I;16"}.get(picture.mode, "RGB")
+    return _pages(np.stack([np.asarray(page.convert(mode)) for page in ImageSequence.Iterator(picture)]), path)
+
+
+def _pages(pages: np.ndarray, path: Path) -> Study:
+    """Return what a picture holds, of its pages (frames, rows, columns[, channels]); one is a flat image."""
+    image = sitk.GetImageFromArray(pages if len(pages) > 1 else pages[0], isVector=pages.ndim == 4)
+    return _picture(image, path)
 
 
 def _picture(image: sitk.Image, path: Path) -> Study:

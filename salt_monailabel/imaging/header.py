@@ -30,15 +30,16 @@ LONGEST = 10_000_000
 LONGEST_DEFLATED = 64_000_000
 # How a file begins. What begins otherwise is told by its extension, or else DICOM.
 _KINDS = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"BM": "BMP",
-    b"NRRD": "Nrrd",
-    b"ObjectType": "Meta",
+    rb"\x89PNG": "PNG",
+    rb"\xff\xd8\xff": "JPEG",
+    rb"II[*+]\0|MM\0[*+]": "TIFF",
+    rb"BM": "BMP",
+    rb"GIF8[79]a": "GIF",
+    rb"(?s:RIFF.{4}WEBP)": "WEBP",
+    rb"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
+    rb"P[2356][\s#]": "PPM",
+    rb"NRRD": "Nrrd",
+    rb"ObjectType": "Meta",
 }
 # What is told by its extension.
 _NAMED = {(".nii", ".nii.gz"): "Nifti", (".mha", ".mhd"): "Meta"}
@@ -60,6 +61,8 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ITEM = re.compile(rb"(\xfe\xff\x00\xe0|\xff\xfe\xe0\x00)(.{4})|\xfe\xff\x0d\xe0|\xff\xfe\xe0\x0d", re.DOTALL)
 # The codes of complex numbers, RGB and RGBA in NIfTI; and the factors, with what is added, that change nothing.
 _NIFTI_CHANNELS, _UNSCALED = (32, 1792, 2048, 128, 2304), ((0, 0), (1, 0))
+# The header of an image in JPEG 2000: its channels, and the bits of the first, less one.
+_JPEG_2000 = re.compile(rb"\xff\x4f\xff\x51.{36}(.{2})(.)", re.DOTALL)
 # Names of the axes of a MetaImage, and of what else in its header must be numbers.
 _META_AXES = (b"TransformMatrix", b"Rotation", b"Orientation")
 _META_NUMBERS = (*_META_AXES, b"Offset", b"Position", b"Origin", b"ElementSpacing", b"ElementSize", b"CenterOfRotation")
@@ -70,7 +73,9 @@ class ImageError(ValueError):
 
 
 def kind_of(path: Path) -> str:
-    """Return what a file is: DICOM, Nifti, Nrrd, Meta, PNG, JPEG, TIFF or BMP; all others would be DICOM.
+    """Return what a file is: DICOM, Nifti, Nrrd, Meta, PNG, JPEG, TIFF, BMP, GIF, WEBP, JPEG2000 or PPM.
+
+    All others would be DICOM.
 
     Raises
     ------
@@ -149,7 +154,7 @@ def _kind(path: Path, content: mmap.mmap) -> str:
     # The first 128 bytes of DICOM may be anything.
     if content[128:132] != b"DICM":
         for magic, kind in _KINDS.items():
-            if content[: len(magic)] == magic:
+            if re.match(magic, content):
                 return kind
         for extensions, kind in _NAMED.items():
             if path.name.lower().endswith(extensions):
@@ -215,6 +220,15 @@ def _numbers(text: bytes) -> np.ndarray:
         return np.array([np.nan])
 
 
+def _check_jpeg_2000(path: Path, content: mmap.mmap) -> None:
+    """Refuse colours of more than 8 bits, of which Pillow would keep 8."""
+    header = _JPEG_2000.search(content)
+    if header is not None and int.from_bytes(header[1], "big") > 1 and header[2][0] & 0x7F >= 8:
+        raise ImageError(
+            f"{path.name} has colours of more than 8 bits, which are not read of JPEG 2000; save it as .png"
+        )
+
+
 def _check_nesting(path: Path, content: mmap.mmap) -> None:
     # Where each item that is open ends; infinity for those that a mark will end.
     ends: list[float] = []
@@ -248,5 +262,6 @@ def _inflated(path: Path, content: mmap.mmap) -> mmap.mmap | bytes:
 _CHECKS: dict[str, Callable[[Path, mmap.mmap], None]] = {
     "Nrrd": _check_nrrd,
     "Meta": _check_meta,
+    "JPEG2000": _check_jpeg_2000,
     "DICOM": _check_nesting,
 }

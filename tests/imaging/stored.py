@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import DTypeLike
+from PIL import Image
 
+BY_PILLOW = (".gif", ".webp", ".jp2", ".pgm", ".ppm")
 FLAT, STACK = (20, 30), (4, 20, 30)
 HOLDS_GEOMETRY = (".nii", ".nii.gz", ".nrrd", ".mha")
 
@@ -23,8 +25,11 @@ def noise(*shape: int, dtype: DTypeLike = np.uint8) -> np.ndarray:
 
 
 def stored(path: Path, pixels: np.ndarray, colour: bool = False) -> Path:
-    """Write pixels by SimpleITK."""
-    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=colour), str(path))
+    """Write pixels by SimpleITK, and without loss by Pillow what it does not write."""
+    if path.suffix in BY_PILLOW:
+        Image.fromarray(pixels).save(path, lossless=True)
+    else:
+        sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=colour), str(path))
     return path
 
 

@@ -12,9 +12,9 @@ import SimpleITK as sitk
 from numpy.typing import DTypeLike
 from PIL import Image
 
-from salt_monailabel.imaging import EXTENSIONS, ImageError, extension_of, read_study
+from salt_monailabel.imaging import EXTENSIONS, ImageError, extension_of, read_mask, read_study
 
-from .stored import FLAT, HOLDS_GEOMETRY, STACK, noise, stored, stored_image
+from .stored import BY_PILLOW, FLAT, HOLDS_GEOMETRY, STACK, noise, stored, stored_image
 
 GRAY = (".png", ".tif", ".nii", ".nii.gz", ".nrrd", ".mha")
 STACKS = (".tif", ".nii", ".nii.gz", ".nrrd", ".mha")
@@ -79,6 +79,51 @@ def test_a_gray_dicom_of_one_frame_comes_back_to_the_bit(tmp_path: Path, dtype: 
 def test_a_colour_dicom_comes_back_to_the_bit(tmp_path: Path) -> None:
     study = read_study(stored(tmp_path / "image.dcm", noise(*FLAT, 3), colour=True))
     assert np.array_equal(study.pixels, noise(*FLAT, 3)[None])
+
+
+@pytest.mark.parametrize("extension", BY_PILLOW)
+def test_a_picture_that_pillow_writes_comes_back_to_the_bit(tmp_path: Path, extension: str) -> None:
+    study = read_study(stored(tmp_path / f"gray{extension}", noise(*FLAT)))
+    # WebP holds gray as colours.
+    assert np.array_equal(study.pixels, np.broadcast_to(noise(*FLAT)[None, ..., None], study.pixels.shape))
+    assert (study.shape, study.geometry.dimension, study.spacing) == ((1, *FLAT), 2, None)
+    if extension not in (".gif", ".pgm"):
+        study = read_study(stored(tmp_path / f"colour{extension}", noise(*FLAT, 3)))
+        assert np.array_equal(study.pixels, noise(*FLAT, 3)[None])
+
+
+@pytest.mark.parametrize("extension", [".jp2", ".pgm"])
+def test_16_bits_that_pillow_writes_come_back_to_the_bit(tmp_path: Path, extension: str) -> None:
+    study = read_study(stored(tmp_path / f"image{extension}", noise(*FLAT, dtype=np.uint16)))
+    assert study.pixels.dtype == np.uint16
+    assert np.array_equal(study.pixels[0, ..., 0], noise(*FLAT, dtype=np.uint16))
+
+
+def test_a_gif_marks_what_its_palette_marks(tmp_path: Path) -> None:
+    mask = noise(*FLAT) > 200
+    drawn = Image.fromarray(mask.astype(np.uint8), "P")
+    drawn.putpalette([0, 0, 0, 255, 255, 255])
+    drawn.save(tmp_path / "mask.gif")
+    study = read_study(stored(tmp_path / "image.gif", noise(*FLAT)))
+    assert np.array_equal(read_mask(tmp_path / "mask.gif", study)[0], mask)
+
+
+@pytest.mark.parametrize("extension", [".gif", ".webp"])
+def test_frames_that_move_are_not_taken_for_one(tmp_path: Path, extension: str) -> None:
+    first, *others = (Image.fromarray(page) for page in noise(*STACK))
+    first.save(tmp_path / f"scan{extension}", save_all=True, append_images=others)
+    with pytest.raises(ImageError, match=rf"scan{extension} holds several frames; export them as \.mp4"):
+        read_study(tmp_path / f"scan{extension}")
+
+
+def test_colours_of_16_bits_in_jpeg_2000_are_refused(tmp_path: Path) -> None:
+    whole = stored(tmp_path / "scan.jp2", noise(*FLAT, 3)).read_bytes()
+    # The depth of the first channel, less one.
+    place = whole.index(b"\xff\x4f\xff\x51") + 42
+    assert whole[place] == 7
+    (tmp_path / "scan.jp2").write_bytes(whole[:place] + b"\x0f" + whole[place + 1 :])
+    with pytest.raises(ImageError, match=r"scan\.jp2 has colours of more than 8 bits"):
+        read_study(tmp_path / "scan.jp2")
 
 
 def test_a_gray_bitmap_comes_back_gray(tmp_path: Path) -> None:

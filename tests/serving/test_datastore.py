@@ -14,6 +14,7 @@ from salt_monailabel.imaging import read_mask, read_study
 from salt_monailabel.serving.datastore import VesselDatastore
 from salt_monailabel.whole_files import PARTIAL
 
+from ..imaging.stored import stored as written
 from .viewer import Viewer, contents, drawing, geometry, nrrd, one_slice, png, read, serving
 
 IMAGE, VESSELS = drawing(rows=96, columns=128)
@@ -49,12 +50,17 @@ def test_several_labels_are_drawn_into_one_map_and_edited_one_by_one(viewer: Vie
     assert np.array_equal(kept.labels, (both[0] == 2).astype(np.uint8))
 
 
-@pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.tif", "photo.bmp", "photo.nii.gz", "photo.nrrd"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "photo.png", "photo.jpg", "photo.tif", "photo.bmp", "photo.gif", "photo.webp", "photo.jp2", "photo.pgm",
+        "photo.nii.gz", "photo.nrrd",
+    ],
+)  # fmt: skip
 def test_an_image_is_stored_under_its_name_and_comes_back(
     viewer: Viewer, studies: Path, name: str, tmp_path: Path
 ) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(IMAGE[..., 1]), str(tmp_path / name))
-    content = (tmp_path / name).read_bytes()
+    content = written(tmp_path / name, IMAGE[..., 1]).read_bytes()
     assert viewer.put_image("two", (name, content)).json() == {"image": "two"}
     stored = studies / name.replace("photo", "two")
     assert stored.read_bytes() == content
