@@ -12,7 +12,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_pixel_data_frame
 from pydicom.pixel_data_handlers import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 from pydicom.pixel_data_handlers.util import get_expected_length
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.uid import (
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    XRayAngiographicImageStorage,
+    XRayRadiofluoroscopicImageStorage,
+)
 
 from .header import ImageError
 
@@ -25,6 +31,9 @@ _PRESENTING = (
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "VOILUTSequence", "BitsStored", "PixelRepresentation", "PhotometricInterpretation",
 )  # fmt: skip
+# Objects whose modality LUT leads from logarithms back to the X-ray intensity (PS3.3 C.8.7.1.1.2), which is not for the
+# eye; DCMTK and dcm4che leave it out too. The last, of two planes at once, is retired.
+_LINEARIZED = (XRayAngiographicImageStorage, XRayRadiofluoroscopicImageStorage, "1.2.840.10008.5.1.4.1.1.12.3")
 _PALETTE = tuple(
     keyword
     for colour in ("Red", "Green", "Blue")
@@ -147,6 +156,8 @@ class Presentation:
         self._tags = _only(dataset, _PRESENTING)
         for group in (dataset.get("SharedFunctionalGroupsSequence") or ())[:1]:
             self._tags.update(_presented(group))
+        if dataset.get("SOPClassUID") in _LINEARIZED:
+            self._tags.pop("ModalityLUTSequence", None)
         self._groups = dataset.get("PerFrameFunctionalGroupsSequence") or ()
         self._inverse = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
         self._gray = int(dataset.get("SamplesPerPixel") or 1) == 1

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRBigEndian,
+    XRayAngiographicImageStorage,
+    XRayRadiofluoroscopicImageStorage,
+)
 
 from salt_monailabel.imaging import read_study
 
@@ -28,15 +33,29 @@ def table(kind: str, entries: int = 4096, bits: int = 16) -> Dataset:
 @pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
 @pytest.mark.parametrize("kind", ["OW", "US"])
 def test_a_table_is_the_same_as_words_and_as_numbers(tmp_path: Path, keyword: str, kind: str) -> None:
-    frame = read_study(written(tmp_path / "a.dcm", run(), **{keyword: [table(kind)]})).frame(0)
+    tags = {"SOPClassUID": DigitalXRayImageStorageForPresentation, keyword: [table(kind)]}
+    frame = read_study(written(tmp_path / "a.dcm", run(), **tags)).frame(0)
     assert np.array_equal(frame[..., 0], TABLE[run()[0]])
 
 
 @pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
 @pytest.mark.parametrize("damaged", [item(), table("OW", entries=65535), table("OW", bits=99)], ids=range(3))
 def test_a_damaged_table_is_not_applied(tmp_path: Path, keyword: str, damaged: Dataset) -> None:
-    frame = read_study(written(tmp_path / "a.dcm", run(), **{keyword: [damaged]})).frame(0)
+    tags = {"SOPClassUID": DigitalXRayImageStorageForPresentation, keyword: [damaged]}
+    frame = read_study(written(tmp_path / "a.dcm", run(), **tags)).frame(0)
     assert np.array_equal(frame[..., 0], run()[0])
+
+
+@pytest.mark.parametrize(
+    "kind", [XRayAngiographicImageStorage, XRayRadiofluoroscopicImageStorage, "1.2.840.10008.5.1.4.1.1.12.3"]
+)
+def test_the_table_of_an_angiogram_from_logarithms_to_intensity_is_not_for_the_eye(tmp_path: Path, kind: str) -> None:
+    tags = {"SOPClassUID": kind, "PixelIntensityRelationship": "LOG", "ModalityLUTSequence": [table("OW")]}
+    window = {"WindowCenter": 2048, "WindowWidth": 1000}
+    shown = read_study(written(tmp_path / "a.dcm", run(), **tags, **window)).frame(0)
+    assert np.array_equal(shown, read_study(written(tmp_path / "b.dcm", run(), **window)).frame(0))
+    rescaled = read_study(written(tmp_path / "c.dcm", run(), **tags, RescaleSlope=2, RescaleIntercept=5)).frame(0)
+    assert np.array_equal(rescaled[..., 0], 2 * run()[0] + 5)
 
 
 @pytest.mark.parametrize("slope", [0, float("nan"), float("inf"), 1e306])
