@@ -40,6 +40,8 @@ _PALETTE = tuple(
     for table in (f"{colour}PaletteColorLookupTable",)
     for keyword in (f"{table}Descriptor", f"{table}Data", f"Segmented{table}Data")
 )
+# Of what lies between the darkest and the brightest of an image, the share that its own window does not send there too.
+_CLIPPED = 0.95
 # The beginning of an image in JPEG 2000: the length of its header, its columns, rows and channels.
 _JPEG2000 = re.compile(rb"\xff\x4f\xff\x51(.{2}).{2}(.{4})(.{4}).{24}(.{2})", re.DOTALL)
 # The beginning of an image in JPEG or JPEG-LS: its rows, columns and channels.
@@ -162,15 +164,19 @@ class Presentation:
         self._inverse = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
         self._gray = int(dataset.get("SamplesPerPixel") or 1) == 1
 
-    def __call__(self, frame: np.ndarray, index: int) -> np.ndarray:
-        """Return a frame (rows, columns, channels) of that index as it is shown; colour stays as it is."""
+    def __call__(self, frame: np.ndarray, index: int, visible: np.ndarray | None = None) -> np.ndarray:
+        """Return a frame (rows, columns, channels) of that index as it is shown; colour stays as it is.
+
+        Some objects are tagged with the window of another image, which is not applied: where something is to be seen,
+        in `visible` (rows, columns) or everywhere, it leaves no more than black and white.
+        """
         if not self._gray:
             return frame
         tags = self._tags_of(index)
         shown = _looked_up(apply_modality_lut, frame, tags)
         window = _looked_up(apply_voi_lut, shown, tags)
-        # Some objects are tagged with the window of another image.
-        shown = window if window.min() < window.max() else shown
+        everywhere = np.s_[:] if visible is None else visible
+        shown = window if _fits(window[everywhere], shown[everywhere]) else shown
         return -shown.astype(np.result_type(shown, np.float32)) if self._inverse else shown
 
     def widest(self, stored: np.dtype) -> int:
@@ -199,6 +205,13 @@ def _looked_up(look_up: Callable[[np.ndarray, Dataset], np.ndarray], values: np.
     except Exception:
         return values
     return found if np.isfinite(found).all() else values
+
+
+def _fits(window: np.ndarray, values: np.ndarray) -> bool:
+    """Say whether a window leaves more of values than two ends; of an image of black and white it need not."""
+    between = window[(values > values.min()) & (values < values.max())]
+    low, high = window.min(), window.max()
+    return bool(low < high and (between.size == 0 or ((between == low) | (between == high)).mean() < _CLIPPED))
 
 
 def _encoded(dataset: Dataset, count: int, name: str) -> list[bytes]:

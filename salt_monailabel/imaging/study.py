@@ -154,7 +154,7 @@ class Study:
         """Return one frame as `frame` does, with the window of another: to compare them, all need one."""
         frame = self.pixels[index]
         if self.presentation is not None:
-            frame = self.presentation(frame, other)
+            frame = self.presentation(frame, other, self.visible)
         exposed = self.acquisition.exposed
         if exposed is None:
             return frame

@@ -17,7 +17,7 @@ from pydicom.uid import (
 
 from salt_monailabel.imaging import read_study
 
-from ..dicom import item, run, written
+from ..dicom import COLUMNS, ROWS, item, run, written
 
 TABLE = np.arange(4096, dtype="<u2") * 3 + 7
 
@@ -73,13 +73,13 @@ def test_the_window_of_a_frame_is_found_beside_groups_that_all_frames_share(tmp_
 
 def test_each_frame_has_the_window_of_its_own_group(tmp_path: Path) -> None:
     shared = item(FrameVOILUTSequence=[item(WindowCenter=1000, WindowWidth=200)])
-    own = [item(FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=100)]) for center in (500, 3000)]
+    own = [item(FrameVOILUTSequence=[item(WindowCenter=center, WindowWidth=400)]) for center in (500, 3000)]
     groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": [*own, item()]}
     study = read_study(written(tmp_path / "a.dcm", run(), **groups))
     for index, center in enumerate((500, 3000, 1000)):
         shown, stored = study.frame(index)[..., 0], run()[index]
-        assert (shown[stored > center + 100] == shown.max()).all()
-        assert (shown[stored < center - 100] == shown.min()).all()
+        assert (shown[stored > center + 200] == shown.max()).all()
+        assert (shown[stored < center - 200] == shown.min()).all()
 
 
 def test_a_damaged_group_does_not_hide_its_frame(tmp_path: Path) -> None:
@@ -101,3 +101,35 @@ def test_numbers_with_the_large_byte_first_become_those_of_this_computer(tmp_pat
     assert np.array_equal(np.asarray(study.pixels)[..., 0], run())
     assert study.pixels.dtype == np.uint16
     assert study.pixels.dtype.isnative
+
+
+EDGE = 10
+SHUTTER = {
+    "ShutterShape": "RECTANGULAR",
+    "ShutterUpperHorizontalEdge": 0,
+    "ShutterLowerHorizontalEdge": ROWS + 1,
+    "ShutterLeftVerticalEdge": EDGE,
+    "ShutterRightVerticalEdge": COLUMNS + 1,
+}
+
+
+@pytest.mark.parametrize("shutter", [SHUTTER, {}], ids=["tagged", "not tagged"])
+def test_the_window_of_another_image_is_not_applied_though_it_shows_a_collimator(
+    tmp_path: Path, shutter: dict[str, object]
+) -> None:
+    pixels = run() // 2 + 2000
+    # A tagged one may let through as much as the window is wide.
+    pixels[..., :EDGE] = run()[..., :EDGE] // 64 if shutter else 0
+    shown = read_study(written(tmp_path / "a.dcm", pixels, WindowCenter=40, WindowWidth=80, **shutter)).frame(0)
+    assert np.array_equal(shown[:, EDGE:, 0], pixels[0, :, EDGE:])
+
+
+def test_an_image_of_black_and_white_keeps_its_window(tmp_path: Path) -> None:
+    pixels = np.where(run() > 2000, 3000, 1000).astype(np.uint16)
+    shown = read_study(written(tmp_path / "a.dcm", pixels, WindowCenter=2000, WindowWidth=500)).frame(0)
+    assert np.array_equal(np.unique(shown), [0, 4095])
+
+
+def test_a_window_as_narrow_as_a_radiologist_may_choose_is_applied(tmp_path: Path) -> None:
+    shown = read_study(written(tmp_path / "a.dcm", run(), WindowCenter=2048, WindowWidth=300)).frame(0)[..., 0]
+    assert ((shown == shown.min()) | (shown == shown.max())).mean() > 0.9
