@@ -20,7 +20,7 @@ from .geometry import Geometry
 from .header import ImageError, check_nifti, check_size, kind_of, reader_of
 from .netpbm import read_netpbm
 from .study import Study
-from .tiff import check_tiff
+from .tiff import decoded, is_negative, is_read, tiff_pages
 from .video import container_of, read_video
 
 EXTENSIONS = (
@@ -121,12 +121,8 @@ def _read(path: Path) -> Study:
     if kind == "PPM":
         return _pages(read_netpbm(path), path)
     if kind == "TIFF":
-        check_tiff(path)
-        with suppress(UnidentifiedImageError), Image.open(path, formats=_PICTURES) as picture:
-            check_size(path, (*picture.size, len(picture.getbands())))
-            if picture.mode == "LA":
-                return _by_pillow(picture, path)
-    elif kind in _PICTURES:
+        return _tiff(path)
+    if kind in _PICTURES:
         with Image.open(path, formats=_PICTURES) as picture:
             check_size(path, (*picture.size, len(picture.getbands())))
             if kind in _BY_PILLOW and getattr(picture, "is_animated", False):
@@ -136,6 +132,22 @@ def _read(path: Path) -> Study:
                 return _by_pillow(picture, path)
     image = reader_of(path, kind).Execute()
     return _picture(image, path) if kind in _PICTURES else _volume(image, path)
+
+
+def _tiff(path: Path) -> Study:
+    """Read by SimpleITK what it reads as it is; it gives the values of a negative as they are stored."""
+    with tiff_pages(path) as pages:
+        with suppress(UnidentifiedImageError), Image.open(path, formats=_PICTURES) as picture:
+            check_size(path, (*picture.size, len(picture.getbands())))
+            if picture.mode == "LA":
+                return _by_pillow(picture, path)
+        if not is_read(pages[0]):
+            return _pages(decoded(path, pages), path)
+        negative = is_negative(pages[0])
+    study = _picture(reader_of(path, "TIFF").Execute(), path)
+    # What it makes colours of, it shows as it is meant.
+    negative &= study.pixels.shape[-1] == 1
+    return replace(study, pixels=np.invert(study.pixels)) if negative else study
 
 
 def _nifti(path: Path, extension: str) -> Study:

@@ -84,6 +84,10 @@ def whole_files(folder: Path) -> dict[str, Path]:
             path, stack, photometric="minisblack", compression="zlib", tile=(16, 16)
         ),
         "f.tif": lambda path: tifffile.imwrite(path, noise(2, 20, 30, 3, dtype=np.uint16), photometric="rgb"),
+        "g.tif": lambda path: tifffile.imwrite(path, noise(40, 60, dtype=np.uint16), tile=(16, 16)),
+        "h.tif": lambda path: tifffile.imwrite(
+            path, noise(3, 20, 30, dtype=np.uint16), photometric="rgb", planarconfig="separate"
+        ),
         "a.bmp": lambda path: Image.fromarray(colour).save(path),
         "a.gif": lambda path: Image.fromarray(gray).save(path),
         "a.webp": lambda path: Image.fromarray(colour).save(path, lossless=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,82 @@ def pages(path: Path, *kinds: tuple[np.ndarray, int | None]) -> Path:
         for pixels, kind in kinds:
             file.write(pixels, subfiletype=kind, photometric="minisblack", contiguous=False, metadata=None)
     return path
+
+
+COLOUR = noise(20, 30, 3, dtype=np.uint16)
+TILED = {"tile": (16, 16)}
+
+
+@pytest.mark.parametrize(
+    ("pixels", "stored_as"),
+    [
+        pytest.param(noise(20, 30, dtype=np.uint16), TILED, id="16 bits in tiles"),
+        pytest.param(noise(20, 30, dtype=np.uint16), {**TILED, "byteorder": ">"}, id="the large byte first"),
+        pytest.param(noise(20, 30, dtype=np.int16), TILED, id="a sign in tiles"),
+        pytest.param(noise(3, 20, 30, dtype=np.uint16), {**TILED, "photometric": "minisblack"}, id="pages in tiles"),
+        pytest.param(noise(20, 30, dtype=np.float32), TILED, id="single precision in tiles"),
+        pytest.param(noise(20, 30, dtype=np.float64), {}, id="double precision"),
+        pytest.param(COLOUR, {**TILED, "photometric": "rgb"}, id="colours in tiles"),
+        pytest.param(COLOUR, {"photometric": "rgb", "planarconfig": "separate"}, id="colours in planes"),
+        pytest.param(COLOUR, {**TILED, "photometric": "rgb", "planarconfig": "separate"}, id="planes in tiles"),
+        pytest.param(noise(20, 30, 3), {"photometric": "rgb", "planarconfig": "separate"}, id="shallow planes"),
+    ],
+)
+def test_values_come_back_as_they_are_however_they_are_arranged(
+    tmp_path: Path, pixels: np.ndarray, stored_as: dict[str, Any]
+) -> None:
+    arranged = np.moveaxis(pixels, -1, 0) if "planarconfig" in stored_as else pixels
+    tifffile.imwrite(tmp_path / "scan.tif", arranged, metadata=None, **stored_as)
+    read = read_study(tmp_path / "scan.tif").pixels
+    assert read.dtype == pixels.dtype
+    assert np.array_equal(read, pixels.reshape(read.shape))
+
+
+def test_half_precision_is_read_as_single(tmp_path: Path) -> None:
+    pixels = noise(20, 30, dtype=np.float16)
+    tifffile.imwrite(tmp_path / "scan.tif", pixels)
+    read = read_study(tmp_path / "scan.tif").pixels
+    assert read.dtype == np.float32
+    assert np.array_equal(read[0, ..., 0], pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("beside", ["unassalpha", "unspecified"])
+def test_what_lies_beside_gray_is_left_out(tmp_path: Path, dtype: type, beside: str) -> None:
+    pixels = noise(20, 30, 2, dtype=dtype)
+    tifffile.imwrite(
+        tmp_path / "scan.tif", pixels, photometric="minisblack", planarconfig="contig", extrasamples=[beside]
+    )
+    assert np.array_equal(read_study(tmp_path / "scan.tif").pixels, pixels[None, ..., :1])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("stored_as", [{}, {"compression": "zlib"}, TILED])
+def test_a_negative_is_read_as_it_is_seen(tmp_path: Path, dtype: type, stored_as: dict[str, Any]) -> None:
+    pixels = noise(2, 20, 30, dtype=dtype)
+    tifffile.imwrite(tmp_path / "scan.tif", pixels, photometric="miniswhite", metadata=None, **stored_as)
+    read = read_study(tmp_path / "scan.tif").pixels
+    assert np.array_equal(read, np.broadcast_to(np.iinfo(dtype).max - pixels[..., None], read.shape))
+
+
+@pytest.mark.parametrize(
+    "stored_as",
+    [
+        pytest.param({**TILED, "compression": "zlib"}, id="compressed tiles"),
+        pytest.param({"extratags": [(274, 3, 1, 3, True)]}, id="upside down"),
+    ],
+)
+def test_what_would_become_8_bits_is_refused(tmp_path: Path, stored_as: dict[str, Any]) -> None:
+    tifffile.imwrite(tmp_path / "scan.tif", noise(20, 30, dtype=np.uint16), metadata=None, **stored_as)
+    with pytest.raises(ImageError, match=r"scan\.tif has pixels of 16 bits .*; save it as \.png"):
+        read_study(tmp_path / "scan.tif")
+
+
+def test_rows_from_the_bottom_upwards_are_turned(tmp_path: Path) -> None:
+    pixels = noise(20, 30, dtype=np.uint16)
+    for name, stored_as in (("rows.tif", {}), ("tiles.tif", TILED)):
+        tifffile.imwrite(tmp_path / name, pixels, metadata=None, extratags=[(274, 3, 1, 4, True)], **stored_as)
+        assert np.array_equal(read_study(tmp_path / name).pixels[0, ..., 0], pixels[::-1])
 
 
 FIRST, SECOND, SMALL = noise(20, 30), noise(20, 30)[::-1], noise(10, 15)
