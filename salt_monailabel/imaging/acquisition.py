@@ -83,6 +83,8 @@ class Acquisition:
         Of a frame, the first that serves it.
     logarithmic : bool
         Whether the values are proportional to the logarithm of the X-ray intensity already.
+    negative_of : int, optional
+        What a value and that of its negative add up to, where larger values stand for fewer X-rays.
     """
 
     modality: Modality | None = None
@@ -91,6 +93,7 @@ class Acquisition:
     exposed: np.ndarray | None = None
     masks: tuple[MaskFrames, ...] = ()
     logarithmic: bool = False
+    negative_of: int | None = None
 
 
 def acquisition_of(dataset: Dataset) -> Acquisition:
@@ -103,6 +106,7 @@ def acquisition_of(dataset: Dataset) -> Acquisition:
         _known(lambda: _exposed(dataset), None),
         _known(lambda: tuple(_masks(dataset, frames)), ()),
         dataset.get("PixelIntensityRelationship") == "LOG",
+        _known(lambda: _negative_of(dataset), None),
     )
 
 
@@ -195,6 +199,16 @@ def _mask(item: Dataset, frames: int) -> MaskFrames | None:
     rows, columns = map(float, item.get("MaskSubPixelShift") or (0.0, 0.0))
     known = chosen and math.isfinite(rows + columns)
     return MaskFrames(chosen, (rows, columns), tuple(zip(ends[::2], ends[1::2], strict=True))) if known else None
+
+
+def _negative_of(dataset: Dataset) -> int | None:
+    """Return the sum of the least and the largest value, where values fall with the intensity (PS3.3 C.8.11.3)."""
+    sign = dataset.get("PixelIntensityRelationshipSign")
+    # Without it, what is shown as white is taken to have had the most X-rays.
+    falls = dataset.PhotometricInterpretation == "MONOCHROME1" if sign is None else int(sign) == -1
+    if not falls:
+        return None
+    return -1 if dataset.PixelRepresentation else (1 << int(dataset.BitsStored)) - 1
 
 
 def _numbers(item: Dataset, keyword: str) -> list[int]:

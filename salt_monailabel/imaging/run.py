@@ -116,7 +116,7 @@ class RunView:
         self.check(study)
         if self.of_all.plain:
             return study
-        acquisition = replace(study.acquisition, modality=study.modality, masks=())
+        acquisition = replace(study.acquisition, modality=study.modality, masks=(), negative_of=None)
         first = self._chosen(study)[0]
         frames: Frames = _Seen(lambda index: study.frame_as(index, first)[..., 0], study.shape, study.pixels.nbytes)
         if self.subtracted:
@@ -157,7 +157,8 @@ class RunView:
         elif self.projection == "minimum":
             yield chosen, seen.frame(chosen[0])
         else:
-            peak = chosen[peak_opacification(np.stack([seen.pixels[index][..., 0] for index in chosen]))]
+            frames = _intensities(seen)
+            peak = chosen[peak_opacification(np.stack([frames[index][..., 0] for index in chosen]))]
             yield [peak], seen.frame(peak)
 
     def _masks(self, study: Study) -> tuple[tuple[MaskFrames, ...], bool]:
@@ -166,18 +167,19 @@ class RunView:
             return (MaskFrames((self.mask,)),), False
         if study.acquisition.masks:
             return study.acquisition.masks, False
-        return (MaskFrames((mask_frame(np.asarray(study.pixels)[..., 0]),)),), True
+        return (MaskFrames((mask_frame(np.asarray(_intensities(study))[..., 0]),)),), True
 
     def _subtracted(self, study: Study, masks: Sequence[MaskFrames]) -> _Seen:
         """Return the frames without what was there before."""
+        # As stored: a window for the eye would bend what is to be subtracted.
+        stored = _intensities(study)
 
         @lru_cache(KEPT)
         def before(mask: MaskFrames) -> np.ndarray:
-            # As stored: a window for the eye would bend what is to be subtracted.
-            return shifted(averaged(study.pixels, mask.frames)[..., 0], *mask.shift)
+            return shifted(averaged(stored, mask.frames)[..., 0], *mask.shift)
 
         def look(index: int) -> np.ndarray:
-            frame = study.pixels[index][..., 0]
+            frame = stored[index][..., 0]
             # One that none serves is subtracted like the others: all are looked at alike.
             mask = before(next((mask for mask in masks if mask.serves(index)), masks[0]))
             mask = registered(mask, frame) if self.registered else mask
@@ -222,3 +224,11 @@ class _Seen:
 
     def __array__(self, dtype: np.dtype | None = None) -> np.ndarray:
         return np.stack([self[index] for index in range(len(self))]).astype(dtype or self.dtype, copy=False)
+
+
+def _intensities(study: Study) -> Frames:
+    """Return the frames of a gray run as stored, or their negatives: brighter where more X-rays come."""
+    whole = study.acquisition.negative_of
+    if whole is None:
+        return study.pixels
+    return _Seen(lambda index: whole - study.pixels[index][..., 0], study.shape, study.pixels.nbytes)

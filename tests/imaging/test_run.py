@@ -56,6 +56,38 @@ def test_subtracted_the_vessel_alone_remains(cine: Path, vessel: np.ndarray) -> 
     assert image[vessel].max() < image[~vessel].min() - 0.4
 
 
+@pytest.mark.parametrize("tags", [{"PhotometricInterpretation": "MONOCHROME1"}, {"PixelIntensityRelationshipSign": -1}])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_run_that_is_stored_as_a_negative_is_subtracted_alike(
+    cine: Path, tmp_path: Path, tags: dict[str, Any], signed: bool
+) -> None:
+    pixels = np.asarray(read_study(cine).pixels)[..., 0]
+    negative = -1 - pixels.astype(np.int16) if signed else 4095 - pixels
+    stored = {"PixelRepresentation": int(signed), "BitsStored": 16 if signed else 12}
+    study = read_study(written(tmp_path / "negative.dcm", negative, FrameTime=33, **stored, **tags))
+    for wanted in ({"first": 9, "last": 9}, {"projection": "minimum"}, {"projection": "peak"}):
+        ((frames, image),) = images(study, subtracted=True, **wanted)
+        ((expected, positive),) = images(read_study(cine), subtracted=True, **wanted)
+        assert list(frames) == list(expected)
+        assert np.array_equal(image, positive)
+
+
+def test_the_peak_of_a_negative_is_that_of_the_positive(cine: Path, tmp_path: Path) -> None:
+    negative = 4095 - np.asarray(read_study(cine).pixels)[..., 0]
+    study = read_study(written(tmp_path / "negative.dcm", negative, PhotometricInterpretation="MONOCHROME1"))
+    ((frames, _),), ((expected, _),) = (images(each, projection="peak") for each in (study, read_study(cine)))
+    assert frames == expected
+
+
+def test_the_sign_of_the_intensity_comes_before_how_it_is_shown(cine: Path, tmp_path: Path) -> None:
+    pixels = np.asarray(read_study(cine).pixels)[..., 0]
+    tags = {"PhotometricInterpretation": "MONOCHROME1", "PixelIntensityRelationshipSign": 1}
+    study = read_study(written(tmp_path / "white.dcm", pixels, FrameTime=33, **tags))
+    ((_, image),) = images(study, first=9, last=9, subtracted=True)
+    ((_, expected),) = images(read_study(cine), first=9, last=9, subtracted=True)
+    assert np.array_equal(image, expected)
+
+
 def test_the_darkest_over_time_stands_for_all_frames(cine: Path, vessel: np.ndarray) -> None:
     ((frames, image),) = images(read_study(cine), first=2, projection="minimum")
     assert frames == list(range(2, FRAMES))
