@@ -22,7 +22,8 @@ COLOURFUL, COLOURED = 0.1, 0.1
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
     """Scale each channel by its 1st and 99th percentile and return RGB.
 
-    Window settings, bit depth and exposure drop out. A constant channel becomes zero.
+    Window settings, bit depth and exposure drop out. A channel of which less than a hundredth differs is scaled by its
+    least and largest value, and a constant one becomes zero.
 
     Parameters
     ----------
@@ -86,6 +87,9 @@ def _three(channels: np.ndarray) -> np.ndarray:
 
 def _scaled(channels: np.ndarray, sample: np.ndarray) -> np.ndarray:
     low, high = np.percentile(sample, PERCENTILES, axis=0).astype(channels.dtype)
+    # Where less than a hundredth differs, that is all there is to be seen.
+    same = low == high
+    low, high = np.where(same, channels.min(axis=(0, 1)), low), np.where(same, channels.max(axis=(0, 1)), high)
     return np.clip((channels - low) / np.where(high > low, high - low, np.inf), 0, 1).astype(np.float32)
 
 

@@ -84,6 +84,16 @@ def test_a_constant_channel_becomes_zero() -> None:
     assert rgb[..., 0].any()
 
 
+@pytest.mark.parametrize("side", [100, 200])
+def test_the_few_pixels_that_differ_from_all_others_are_seen(side: int) -> None:
+    pixels = np.full((side, side, 3), 50, np.uint8)
+    pixels[7, :40] = 200, 20, 50
+    rgb = to_rgb(pixels)
+    assert np.array_equal(rgb[..., 0], pixels[..., 0] == 200)
+    assert np.array_equal(rgb[..., 1], pixels[..., 1] == 50)
+    assert not rgb[..., 2].any()
+
+
 def test_a_large_image_is_scaled_as_by_all_of_its_pixels() -> None:
     pixels = np.random.default_rng(0).normal(100, 20, (300, 200))
     low, high = np.percentile(pixels, (1, 99))
