@@ -140,12 +140,19 @@ def _times(dataset: Dataset, frames: int) -> tuple[float, ...]:
 
 def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
     """Return the millimetres from row to row and from column to column, if they are known."""
-    # That of the detector is larger than life, and better than none.
     return (
         _known(lambda: _spacing(_measures(dataset).PixelSpacing), None)
         or _known(lambda: _spacing(dataset.PixelSpacing), None)
-        or _known(lambda: _spacing(dataset.ImagerPixelSpacing), None)
+        or _known(lambda: _at_patient(dataset), None)
     )
+
+
+def _at_patient(dataset: Dataset) -> tuple[float, float] | None:
+    """Return the spacing at the detector as it is in the patient; larger than life, where that is not known."""
+    larger = _known(lambda: float(dataset.EstimatedRadiographicMagnificationFactor), 0.0)
+    larger = larger or _known(lambda: dataset.DistanceSourceToDetector / dataset.DistanceSourceToPatient, 0.0)
+    rows, columns = (float(side) / (larger if 1 < larger < math.inf else 1) for side in dataset.ImagerPixelSpacing)
+    return _spacing((rows, columns))
 
 
 def _measures(dataset: Dataset) -> Dataset:

@@ -152,6 +152,27 @@ def test_spacing_modality_and_mask_frames(tmp_path: Path) -> None:
     assert acquisition.masks == (MaskFrames((0, 1), (0.5, -1.25)),)
 
 
+@pytest.mark.parametrize(
+    ("tags", "spacing"),
+    [
+        ({}, 0.3),
+        ({"EstimatedRadiographicMagnificationFactor": 1.5}, 0.2),
+        ({"DistanceSourceToDetector": 1200, "DistanceSourceToPatient": 800}, 0.2),
+        ({"EstimatedRadiographicMagnificationFactor": 1.5, "DistanceSourceToDetector": 900,
+          "DistanceSourceToPatient": 300}, 0.2),
+        ({"EstimatedRadiographicMagnificationFactor": 0.5}, 0.3),
+        ({"DistanceSourceToDetector": 1200, "DistanceSourceToPatient": 0}, 0.3),
+        ({"DistanceSourceToDetector": 1200}, 0.3),
+        ({"EstimatedRadiographicMagnificationFactor": 1.5, "PixelSpacing": [0.25, 0.25]}, 0.25),
+    ],
+)  # fmt: skip
+def test_spacing_at_the_detector_is_divided_by_the_magnification(
+    tmp_path: Path, tags: dict[str, Any], spacing: float
+) -> None:
+    study = read_study(written(tmp_path / "a.dcm", run(), ImagerPixelSpacing=[0.3, 0.3], **tags))
+    assert study.acquisition.spacing == pytest.approx((spacing, spacing))
+
+
 @pytest.mark.parametrize("ends", [2, [3, 1, 2]])
 def test_mask_frames_of_a_damaged_range_are_not_known_and_others_are(tmp_path: Path, ends: Any) -> None:
     damaged = item(MaskOperation="AVG_SUB", MaskFrameNumbers=1, ApplicableFrameRange=ends)
