@@ -16,6 +16,7 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
+    RLELossless,
     XRayAngiographicImageStorage,
     XRayRadiofluoroscopicImageStorage,
 )
@@ -117,6 +118,7 @@ class DicomFrames:
             pixels = single.pixel_array
             if pixels.size == 0 or self._tags.SamplesPerPixel not in (1, 3):
                 raise ValueError(f"pixels of {pixels.shape}")
+            pixels = self._without_overlays(pixels)
             colours = single.PhotometricInterpretation
             if colours == "PALETTE COLOR":
                 pixels = apply_color_lut(pixels, self._palette)
@@ -129,6 +131,16 @@ class DicomFrames:
             ) from error
         pixels = pixels if pixels.ndim == 3 else pixels[..., None]
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+
+    def _without_overlays(self, pixels: np.ndarray) -> np.ndarray:
+        """Return values without the bits above theirs, in which overlays were once stored; no JPEG has such bits."""
+        stored = self._tags.get("BitsStored", 0)
+        above = 8 * pixels.dtype.itemsize - stored
+        is_packed = self._syntax.is_compressed and self._syntax != RLELossless
+        if is_packed or pixels.dtype.kind not in "iu" or above <= 0 or stored != self._tags.get("HighBit", -1) + 1:
+            return pixels
+        # Shifting back fills them with zeros, or with the sign.
+        return pixels << above >> above
 
     def _check_size(self, encoded: bytes) -> None:
         """Refuse a compressed image larger than the tags say: its decoder would believe the image."""

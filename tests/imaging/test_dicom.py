@@ -192,6 +192,17 @@ def test_enhanced_objects_say_it_in_functional_groups(tmp_path: Path) -> None:
     assert (shown == shown.min()).mean() > 0.3
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_above_those_stored_are_no_part_of_a_value(tmp_path: Path, syntax: UID, signed: bool) -> None:
+    values = run().astype(np.int16) - 2048 * signed
+    # An overlay, as it was stored in former days.
+    pixels = (values.view(np.uint16) & 0x0FFF) | (run(seed=1) << 12)
+    study = read_study(written(tmp_path / "a.dcm", pixels, syntax, PixelRepresentation=int(signed)))
+    assert study.pixels.dtype == (np.int16 if signed else np.uint16)
+    assert np.array_equal(np.asarray(study.pixels)[..., 0], values)
+
+
 def test_frames_that_are_missing_are_missed(tmp_path: Path) -> None:
     path = written(tmp_path / "cut.dcm", run())
     content = path.read_bytes()
