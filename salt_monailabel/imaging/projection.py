@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+
 import numpy as np
 from scipy import ndimage
 
@@ -14,19 +17,20 @@ SIDE, THICKEST, TILES = 256, 9, 16
 SHADE = 32
 
 
-def minimum_intensity(frames: np.ndarray) -> np.ndarray:
+def minimum_intensity(frames: Iterable[np.ndarray]) -> np.ndarray:
     """Return the darkest value of each pixel over time: wherever contrast medium has been.
 
     Parameters
     ----------
-    frames : ndarray, (F, H, W)
+    frames : iterable of ndarray, (H, W)
+        At least one; they are looked at one after the other, and not kept.
 
     Returns
     -------
     ndarray, (H, W)
         Of the same type.
     """
-    return frames.min(axis=0)
+    return reduce(np.minimum, frames)
 
 
 def peak_opacification(frames: np.ndarray) -> int:

@@ -124,7 +124,7 @@ class RunView:
             frames = self._subtracted(study, masks)
             acquisition = replace(acquisition, masks=masks if found else ())
         if self.projection == "minimum":
-            darkest = minimum_intensity(np.stack([frames[index][..., 0] for index in self._chosen(study)]))
+            darkest = minimum_intensity(frames[index][..., 0] for index in self._chosen(study))
             frames = _Seen(lambda index: darkest, study.shape, darkest.nbytes)
         return Study(frames, study.geometry, study.name, acquisition, visible=study.visible, of_run=study.of_run)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,6 +54,21 @@ def test_the_darkest_of_all_times_is_kept(frames: np.ndarray) -> None:
     assert darkest.dtype == frames.dtype
     assert (darkest <= frames).all()
     assert (darkest == frames).any(axis=0).all()
+
+
+def test_the_darkest_is_found_without_keeping_the_frames() -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.normal(size=(6, 8)).astype(np.float32) for _ in range(5)]
+    kept = [weakref.ref(frame) for frame in frames]
+    expected = np.min(frames, axis=0)
+
+    def one_by_one() -> Iterator[np.ndarray]:
+        while frames:
+            # Two may still be compared.
+            assert sum(frame() is not None for frame in kept) <= len(frames) + 2
+            yield frames.pop()
+
+    assert np.array_equal(minimum_intensity(one_by_one()), expected)
 
 
 @pytest.mark.parametrize("motion", [0.0, 2.0])
