@@ -26,19 +26,27 @@ def existing(name: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"),
+    ("name", "shape", "bits"),
     [
-        ("rca_cine_96f.dcm", (96, 512, 512)),
-        ("wg04_xa1_uncompressed.dcm", (1, 1024, 1024)),
-        ("wg04_xa1_rle.dcm", (1, 1024, 1024)),
-        ("wg04_xa1_jpeg_lossless.dcm", (1, 1024, 1024)),
+        ("rca_cine_96f.dcm", (96, 512, 512), 8),
+        ("wg04_xa1_uncompressed.dcm", (1, 1024, 1024), 10),
+        ("wg04_xa1_rle.dcm", (1, 1024, 1024), 10),
+        ("wg04_xa1_jpeg_lossless.dcm", (1, 1024, 1024), 10),
     ],
 )
-def test_an_angiogram_of_an_x_ray_system_is_read(name: str, shape: tuple[int, int, int]) -> None:
+def test_an_angiogram_of_an_x_ray_system_is_read(name: str, shape: tuple[int, int, int], bits: int) -> None:
     study = read_study(existing(f"XA/{name}"))
-    assert study.shape == shape
+    assert (study.shape, study.modality) == (shape, "xa")
     assert study.pixels.shape[-1] == 1
+    assert study.pixels.dtype == (np.uint8 if bits == 8 else np.uint16)
     assert all((frame != frame.flat[0]).any() for frame in study.pixels)
+    # The brightest of them is not 10 bits bright, but more than 8.
+    assert 2 ** min(bits - 1, 8) <= np.max(study.pixels) < 2**bits
+
+
+def test_the_frames_of_a_cine_have_their_times() -> None:
+    study = read_study(existing("XA/rca_cine_96f.dcm"))
+    assert study.acquisition.times == pytest.approx(33 * np.arange(96))
 
 
 @pytest.mark.parametrize("compression", ["rle", "jpeg_lossless"])

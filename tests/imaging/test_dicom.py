@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.pixel_data_handlers.rle_handler import rle_encode_frame
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -58,6 +62,35 @@ def test_jpeg_ls_loses_nothing() -> None:
 def test_colour_comes_out_as_it_went_in(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, ROWS, COLUMNS, 3)).astype(np.uint8)
     assert np.array_equal(np.asarray(read_study(written(tmp_path / "photo.dcm", pixels)).pixels), pixels)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "colours", "coded"),
+    [
+        (JPEGBaseline8Bit, "YBR_FULL_422", {"format": "JPEG", "quality": 95, "subsampling": "4:2:2"}),
+        (JPEGBaseline8Bit, "YBR_FULL", {"format": "JPEG", "quality": 95, "subsampling": "4:4:4"}),
+        (JPEGBaseline8Bit, "RGB", {"format": "JPEG", "quality": 95, "keep_rgb": True}),
+        (JPEG2000Lossless, "YBR_RCT", {"format": "JPEG2000", "no_jp2": True, "mct": 1}),
+        (JPEG2000Lossless, "RGB", {"format": "JPEG2000", "no_jp2": True, "mct": 0}),
+    ],
+)
+def test_colours_that_are_compressed_come_out_as_they_were(
+    tmp_path: Path, syntax: UID, colours: str, coded: dict[str, Any]
+) -> None:
+    pixels = np.zeros((2, ROWS, COLUMNS, 3), np.uint8)
+    # One above the other: side by side, their edge would be blurred.
+    pixels[0, :8], pixels[0, 8:], pixels[1] = (200, 40, 30), (20, 90, 180), (60, 160, 20)
+    frames = []
+    for frame in pixels:
+        buffer = BytesIO()
+        Image.fromarray(frame).save(buffer, **coded)
+        frames.append(buffer.getvalue())
+    data = dcmread(written(tmp_path / "photo.dcm", pixels, PhotometricInterpretation=colours))
+    data.file_meta.TransferSyntaxUID, data.PixelData = syntax, encapsulate(frames)
+    data["PixelData"].is_undefined_length = True
+    data.save_as(tmp_path / "photo.dcm")
+    read = np.asarray(read_study(tmp_path / "photo.dcm").pixels)
+    assert np.abs(read.astype(int) - pixels).max() <= (0 if syntax == JPEG2000Lossless else 6)
 
 
 def test_luminance_with_chrominance_becomes_rgb(tmp_path: Path) -> None:
