@@ -16,9 +16,12 @@ BLUR, SMOOTHING = 1.0, 1.0
 STEP = 0.25
 # A wall farther from the centre line than so many times the nearest one is another vessel's.
 LOPSIDED = 1.5
+# A wall so near to the middle of a pixel that is not seen, in pixels, may be where the view ends: at 0.5, or a little
+# more where its edge is a stair; with one pixel of background between, a wall is at 1.5.
+UNSEEN = 1.25
 
 
-def diameters(mask: np.ndarray, lines: CentreLines, spacing: tuple[float, float]) -> list[np.ndarray]:
+def diameters(mask: np.ndarray, seen: np.ndarray, lines: CentreLines, spacing: tuple[float, float]) -> list[np.ndarray]:
     """Measure the diameter at every point of the centre lines.
 
     The mask, smoothed, is sampled along the normal of the line; the diameter is the integral of these samples, as far
@@ -26,12 +29,15 @@ def diameters(mask: np.ndarray, lines: CentreLines, spacing: tuple[float, float]
     be too far apart where a vessel is as narrow as the smoothing, and missing where it is narrower.
 
     Diameters are NaN, rather than interpolated, where a cross section has no meaning: in the largest disc around a
-    branching point, within a radius of the tip of a vessel, where a wall is out of the image, and where the section
-    runs into another vessel. What is not seen is not made up; averages leave it out.
+    branching point, within a radius of the tip of a vessel, where a wall is within a pixel of what is not seen, and
+    where the section runs into another vessel. What is not seen is not made up; averages leave it out.
 
     Parameters
     ----------
     mask : ndarray of bool, (H, W)
+        Of what is seen.
+    seen : ndarray of bool, (H, W)
+        The field of view.
     lines : CentreLines
         Of this mask.
     spacing : tuple of float
@@ -44,6 +50,7 @@ def diameters(mask: np.ndarray, lines: CentreLines, spacing: tuple[float, float]
     """
     soft = ndimage.spline_filter(ndimage.gaussian_filter(mask.astype(np.float32), BLUR, mode="nearest"))
     depth = ndimage.distance_transform_edt(mask, sampling=spacing)
+    from_unseen = ndimage.distance_transform_edt(np.pad(seen, 1))
     radii = ndimage.map_coordinates(depth, lines.vertices.T, order=1, mode="nearest")
     degrees = lines.degrees
     blur = BLUR * max(spacing)
@@ -51,7 +58,7 @@ def diameters(mask: np.ndarray, lines: CentreLines, spacing: tuple[float, float]
     for points, ends in zip(lines.lines, lines.joined, strict=True):
         closed = is_closed(ends, degrees[ends])
         nearest = ndimage.map_coordinates(depth, points.T, order=1, mode="nearest")
-        across = _across(points, soft, nearest, spacing, closed)
+        across = _across(points, soft, from_unseen, nearest, spacing, closed)
         for end in () if closed else ends:
             from_end = np.hypot(*((points - lines.vertices[end]) * spacing).T)
             # A free end lies its own depth from the tip of the vessel; the blur reaches farther than a thin vessel.
@@ -71,9 +78,14 @@ def mean_along(lines: Sequence[np.ndarray], values: Sequence[np.ndarray], spacin
 
 
 def _across(
-    points: np.ndarray, soft: np.ndarray, nearest: np.ndarray, spacing: tuple[float, float], closed: bool
+    points: np.ndarray,
+    soft: np.ndarray,
+    from_unseen: np.ndarray,
+    nearest: np.ndarray,
+    spacing: tuple[float, float],
+    closed: bool,
 ) -> np.ndarray:
-    """Return the width of the vessel across each point of a line: (N,), NaN where there is no wall on both sides.
+    """Return the width of the vessel across each point of a line: (N,), NaN where no wall is seen on both sides.
 
     Parameters
     ----------
@@ -81,6 +93,8 @@ def _across(
         Row and column.
     soft : ndarray, (H, W)
         Spline coefficients of the smoothed mask.
+    from_unseen : ndarray, (H + 2, W + 2)
+        Distance to the nearest pixel that is not seen, in pixels; those around the image are not.
     nearest : ndarray, (N,)
         Distance to the nearest background.
     spacing : tuple of float
@@ -96,9 +110,9 @@ def _across(
     # Beyond the wall the smoothed mask falls to nothing.
     distances = np.arange(0, farthest.max() + 4 * BLUR * unit.max() + step, step)
     halves = [_half(points, side * normal, distances, soft) for side in (-1, 1)]
-    walls = [points + side * half[:, None] * normal for side, half in zip((-1, 1), halves, strict=True)]
-    inside = [((wall >= -0.5) & (wall <= np.array(soft.shape) - 0.5)).all(axis=1) for wall in walls]
-    known = np.logical_and(*inside) & (np.maximum(*halves) <= farthest)
+    walls = [points + side * np.nan_to_num(half)[:, None] * normal for side, half in zip((-1, 1), halves, strict=True)]
+    visible = [ndimage.map_coordinates(from_unseen, wall.T + 1, order=1) > UNSEEN for wall in walls]
+    known = np.logical_and(*visible) & (np.maximum(*halves) <= farthest)
     return np.where(known, np.add(*halves), np.nan)
 
 

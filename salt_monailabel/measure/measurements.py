@@ -104,7 +104,8 @@ def measure(
     spacing : tuple of float, optional
         Millimetres from row to row and from column to column; without it, lengths are in pixels.
     field_of_view : ndarray, (H, W), optional
-        What is not 0 belongs to it; all by default. Vessels beyond are left out.
+        What is not 0 belongs to it; all by default. Vessels beyond are left out, and where one is cut off at its edge
+        there is no diameter.
 
     Returns
     -------
@@ -127,7 +128,7 @@ def measure(
         )
     unit = _spacing(spacing)
     lines = centre_lines(vessel)
-    segments = _segments(vessel, lines, unit)
+    segments = _segments(vessel, seen, lines, unit)
     length = sum(segment.length for segment in segments)
     places = np.unique(np.round(np.concatenate([np.zeros((0, 2)), *lines.lines])), axis=0)
     return Measurements(
@@ -144,8 +145,10 @@ def measure(
     )
 
 
-def _segments(vessel: np.ndarray, lines: CentreLines, spacing: tuple[float, float]) -> tuple[Segment, ...]:
-    segments, measured = [], diameters(vessel, lines, spacing)
+def _segments(
+    vessel: np.ndarray, seen: np.ndarray, lines: CentreLines, spacing: tuple[float, float]
+) -> tuple[Segment, ...]:
+    segments, measured = [], diameters(vessel, seen, lines, spacing)
     for points, across, (begins, ends) in zip(lines.lines, measured, lines.joined, strict=True):
         length = float(arc(points, spacing)[-1])
         chord = float(np.hypot(*((points[-1] - points[0]) * spacing)))

@@ -111,6 +111,36 @@ def test_a_vessel_at_the_border_has_no_diameter_where_its_wall_is_not_seen() -> 
     assert measure(mask).mean_diameter == pytest.approx(6, abs=0.05)
 
 
+def test_a_vessel_cut_along_the_edge_of_a_round_field_has_no_diameter_there_and_no_stenosis() -> None:
+    size = 160
+    y, x = np.mgrid[:size, :size] - size // 2
+    mask, field = abs(y - 58) <= 4, np.hypot(x, y) <= 60
+    measured = measure(mask, field_of_view=field)
+    known = np.concatenate([segment.diameters for segment in measured.segments])
+    assert np.isnan(known).all()
+    mask = abs(y - 30) <= 4
+    found = measure(mask, field_of_view=field)
+    across = found.segments[0].diameters
+    assert found.segments[0].min_diameter == pytest.approx(9, abs=0.1)
+    assert np.isnan(across[[0, -1]]).all()
+    assert not np.isnan(across[15:-15]).any()
+
+
+def test_a_vessel_that_dips_under_a_shutter_shows_no_narrowing_there() -> None:
+    y, x = np.mgrid[:80, :200]
+    mask = abs(y - 30 - 12 * np.exp(-(((x - 100) / 25) ** 2))) <= 5
+    (whole,), (segment,) = measure(mask).segments, measure(mask, field_of_view=y < 42).segments
+    assert np.isnan(segment.diameters[len(segment.points) // 2])
+    assert segment.min_diameter == pytest.approx(whole.min_diameter, abs=0.1)
+
+
+def test_a_vessel_beside_the_edge_of_the_field_of_view_is_as_wide_as_it_is() -> None:
+    mask, field = np.zeros((SIZE, SIZE), bool), np.zeros((SIZE, SIZE), bool)
+    mask[20:26], field[:27] = True, True
+    assert measure(mask, field_of_view=field).mean_diameter == pytest.approx(6, abs=0.1)
+    assert np.isnan(measure(mask, field_of_view=np.roll(field, -1, axis=0)).mean_diameter)
+
+
 @pytest.mark.parametrize("style", ["fundus", "octa", "angiogram"])
 def test_drawn_vessels_are_as_long_and_wide_as_their_area(style: str) -> None:
     mask = synthesize(1, 192, style).mask
