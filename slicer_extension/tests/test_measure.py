@@ -33,9 +33,9 @@ class Bench:
         self.context.client = SimpleNamespace(measure=self._asked)
         self.answers: list[Any] = []
         self.masks: list[bytes] = []
-        server, segment = SimpleNamespace(may_send=lambda: True), SimpleNamespace(label="vessel")
+        server, self.segment = SimpleNamespace(may_send=lambda: True), SimpleNamespace(label="vessel")
         uploads = SimpleNamespace(send=lambda then: self.context.case.once_settled(then))
-        self.measure = Measure(self.context, server, uploads, segment)
+        self.measure = Measure(self.context, server, uploads, self.segment)
 
     def _asked(self, image: str, mask: bytes, between: Any, done: Any, failed: Any, **_: Any) -> Any:
         self.answers.append(done)
@@ -46,11 +46,14 @@ class Bench:
         """Answer the last request."""
         self.answers[-1](Measured((dict(FIGURES),), profile))
 
-    def open(self, volume: slicer.vtkMRMLVolumeNode, vessel: bool = True) -> None:
-        """Work on an image, on which everything or nothing is vessel."""
-        case = Case(volume, ("vessel",), Parameters(), lambda: self.context.identity, self.context.changed)
+    def open(
+        self, volume: slicer.vtkMRMLVolumeNode, vessel: bool = True, labels: tuple[str, ...] = ("vessel",)
+    ) -> None:
+        """Work on an image, on which everything or nothing is the last label."""
+        case = Case(volume, labels, Parameters(), lambda: self.context.identity, self.context.changed)
+        self.segment.label = labels[-1]
         for frame in range(case.shape[0]):
-            case.outlined("vessel", frame, np.full(case.shape[1:], vessel))
+            case.outlined(labels[-1], frame, np.full(case.shape[1:], vessel))
         self.context.case = case
         self.context.changed()
 
@@ -131,6 +134,12 @@ def test_an_outline_that_is_on_its_way_is_measured_when_it_is_there(bench: Bench
     bench.context.case.outlined("vessel", 0, HALF)
     bench.context.case.answered("vessel", 0)
     assert bench.masks == [mask_to_nrrd(HALF[None])]
+
+
+def test_of_several_labels_the_one_measured_is_sent_by_its_value(bench: Bench) -> None:
+    bench.open(image("anna"), labels=("artery", "vein"))
+    bench.measure.density()
+    assert bench.masks == [mask_to_nrrd(np.full((1, 8, 9), 2, np.uint8))]
 
 
 def test_there_is_nothing_to_measure_once_a_click_has_removed_all(bench: Bench) -> None:

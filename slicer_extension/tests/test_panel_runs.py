@@ -218,6 +218,20 @@ def two_frames_painted(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
     return begun, rig.brush.stroke(*((i, 70 + i // 8) for i in range(20, 120)))
 
 
+def test_the_second_of_two_labels_is_measured_under_its_own_name(opened: Rig) -> None:
+    case, panel = opened.case, opened.panel
+    for label, rows in (("artery", slice(40, 44)), ("vein", slice(90, 98))):
+        drawn = np.zeros((ROWS, COLUMNS), bool)
+        drawn[rows, 10:150] = True
+        case.outlined(label, case.frame, drawn)
+    panel.segment.choose("vein")
+    panel.measure.between((30, 94, case.frame), (120, 94, case.frame))
+    opened.until(lambda: panel.measure.curve is not None)
+    (row,) = panel.measure.rows
+    assert row["label"] == "vein"
+    assert row["min_diameter"] == pytest.approx(8 * 0.3, abs=0.1)
+
+
 def test_all_frames_follow_those_that_were_corrected(opened: Rig) -> None:
     opened.choose("framesBox", "Follow corrected")
     opened.ui.segmentButton.click()

@@ -40,18 +40,18 @@ def viewer(tmp_path_factory: pytest.TempPathFactory, image: Upload) -> Iterator[
 
 @pytest.fixture(scope="module")
 def masks() -> Upload:
-    """Return masks of two frames of the run."""
-    return nrrd(np.stack([np.zeros_like(MASK), MASK, MASK[::-1]]).astype(np.uint8))
+    """Return veins on two frames of the run."""
+    return nrrd(2 * np.stack([np.zeros_like(MASK), MASK, MASK[::-1]]).astype(np.uint8))
 
 
-def measured(viewer: Viewer, mask: Upload, **params: Any) -> dict[str, Any]:
-    reply = viewer.infer("salt_measure", "run", mask, output="json", **params)
+def measured(viewer: Viewer, mask: Upload, label_name: str = "vein", **params: Any) -> dict[str, Any]:
+    reply = viewer.infer("salt_measure", "run", mask, output="json", label_name=label_name, **params)
     assert reply.status_code == 200, reply.text
     return reply.json()
 
 
 def test_each_frame_with_vessels_is_measured(viewer: Viewer, masks: Upload) -> None:
-    rows = measured(viewer, masks, label_name="vein", job="mine")["measurements"]
+    rows = measured(viewer, masks, job="mine")["measurements"]
     assert viewer.send("GET", "/salt/jobs/mine").json() == {"done": 2, "of": 2, "state": "done"}
     assert [(row["frame"], row["label"], row["unit"]) for row in rows] == [(1, "vein", "mm"), (2, "vein", "mm")]
     assert rows[0]["mean_diameter"] == pytest.approx(measure(MASK, SPACING).mean_diameter)
@@ -59,7 +59,7 @@ def test_each_frame_with_vessels_is_measured(viewer: Viewer, masks: Upload) -> N
 
 
 def test_between_two_places_the_diameters_are_those_of_salt_measure(viewer: Viewer, masks: Upload) -> None:
-    answer = measured(viewer, masks, label_name="vein", between=BETWEEN)
+    answer = measured(viewer, masks, between=BETWEEN)
     found, wanted = answer["profile"], profile(measure(MASK, SPACING), tuple(START), tuple(END))
     assert found["unit"] == "mm"
     assert found["positions"] == pytest.approx(wanted.positions)
@@ -75,21 +75,21 @@ def test_between_two_places_the_diameters_are_those_of_salt_measure(viewer: View
 
 def test_a_frame_alone_is_measured_as_in_the_run(viewer: Viewer, masks: Upload) -> None:
     whole = measured(viewer, masks, between=BETWEEN)
-    alone = measured(viewer, one_slice(MASK), between=[[*START, 0], [*END, 0]], only_frame=1)
+    alone = measured(viewer, one_slice(2 * MASK), between=[[*START, 0], [*END, 0]], only_frame=1)
     assert alone["profile"] == whole["profile"]
     assert alone["measurements"] == [{**whole["measurements"][0], "frame": 0}]
 
 
 def test_diameters_that_have_no_meaning_are_null(viewer: Viewer) -> None:
     crossing = np.zeros((3, SIDE, SIDE), np.uint8)
-    crossing[0, 60:68, 10:150], crossing[0, 60:140, 70:76] = 1, 1
+    crossing[0, 60:68, 10:150], crossing[0, 60:140, 70:76] = 2, 2
     answer = measured(viewer, nrrd(crossing), between=[[20, 64, 0], [140, 64, 0]])
     assert None in answer["profile"]["diameters"]
 
 
 def test_figures_come_whatever_output_is_asked_for_but_an_image(viewer: Viewer, masks: Upload) -> None:
-    assert viewer.infer("salt_measure", "run", masks, output="all").json()["measurements"]
-    reply = viewer.infer("salt_measure", "run", masks, output="image")
+    assert viewer.infer("salt_measure", "run", masks, output="all", label_name="vein").json()["measurements"]
+    reply = viewer.infer("salt_measure", "run", masks, output="image", label_name="vein")
     assert (reply.status_code, "output=json" in reply.json()["detail"]) == (400, True)
 
 
@@ -101,6 +101,14 @@ def test_of_a_mask_of_several_labels_one_is_measured(viewer: Viewer) -> None:
         for name in ("artery", "vein")
     }
     assert widths == pytest.approx({"artery": 1.6, "vein": 0.8}, abs=0.05)
+
+
+def test_arteries_are_never_measured_as_veins(viewer: Viewer) -> None:
+    arteries = np.stack([MASK, MASK, MASK]).astype(np.uint8)
+    reply = viewer.infer("salt_measure", "run", nrrd(arteries), output="json", label_name="vein")
+    assert (reply.status_code, "marks no vein, which has the value 2" in reply.json()["detail"]) == (400, True)
+    assert len(measured(viewer, nrrd(arteries), label_name="artery")["measurements"]) == 3
+    assert measured(viewer, nrrd(0 * arteries))["measurements"] == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +123,7 @@ def test_of_a_mask_of_several_labels_one_is_measured(viewer: Viewer) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_said(viewer: Viewer, masks: Upload, params: dict[str, Any], said: str) -> None:
-    reply = viewer.infer("salt_measure", "run", masks, output="json", **params)
+    reply = viewer.infer("salt_measure", "run", masks, output="json", **{"label_name": "vein", **params})
     assert reply.status_code == 400
     assert said in reply.json()["detail"]
 

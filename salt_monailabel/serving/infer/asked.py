@@ -70,8 +70,8 @@ def uploaded_mask(request: Request, study: Study) -> np.ndarray | None:
 
 
 def marked(mask: np.ndarray, label: str, labels: Sequence[str]) -> np.ndarray:
-    """Return where a mask marks a label; one of one label, as the panel sends it, is that whatever its value."""
-    return mask == labels.index(label) + 1 if mask.max() > 1 else mask > 0
+    """Return where a label map marks a label, by its value; where there is but one label, whatever its value."""
+    return mask == labels.index(label) + 1 if len(labels) > 1 else mask > 0
 
 
 def carried(request: Request, study: Study, corrected: Iterable[int]) -> tuple[list[int], range]:

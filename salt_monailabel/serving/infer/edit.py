@@ -26,10 +26,12 @@ class SaltEdit(DrawingTask):
 
     The request's `foreground` and `background` are lists of [i, j, k], or `background` and a list under the label's
     name; `label` (or `label_name`, if `label` is an uploaded mask) names the label; `roi` is i0, i1, j0, j1, k0, k1.
-    Frames without a correction keep the uploaded mask, or stay empty. The answer is a mask of 0 and 1.
+    The uploaded mask is a label map, in which other labels have other values. Frames without a correction keep it, or
+    stay empty. The answer is a mask of 0 and 1.
 
-    With `strokes`, the values of the uploaded mask say what was painted and erased by hand, which stays as it is; see
-    `inference/strokes.py`. `bridge`, two places [[i, j, k], [i, j, k]] on one frame, closes the gap between them.
+    With `strokes`, the uploaded mask is of that label alone: 0 and 1, or what was painted and erased by hand, which
+    stays as it is; see `inference/strokes.py`. `bridge`, two places [[i, j, k], [i, j, k]] on one frame, closes the gap
+    between them.
 
     Of a run, `carry` as [first, last] carries the masks of the key frames to these frames; `key_frames` are those that
     were corrected, unless the request names others, whose masks are uploaded.

@@ -8,6 +8,7 @@ import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferType
 
+from salt_monailabel.imaging import ImageError
 from salt_monailabel.measure import Measurements, profile
 
 from ..host import ModelHost
@@ -19,10 +20,10 @@ from .task import SaltTask
 class SaltMeasure(SaltTask):
     """Measure a mask; no model is loaded, and the answer has no file.
 
-    `label`, an uploaded mask, is measured; `label_name` names what it marks. With `between`, two places [[i, j, k],
-    [i, j, k]] on one frame, the answer has a `profile`: the diameters of the vessel from one to the other. With
-    `only_frame`, mask and places are of that frame alone. A request with a `job` that is stopped is answered with the
-    frames that were done.
+    `label`, an uploaded label map, is measured where it has the value of the label that `label_name` names. With
+    `between`, two places [[i, j, k], [i, j, k]] on one frame, the answer has a `profile`: the diameters of the vessel
+    from one to the other. With `only_frame`, mask and places are of that frame alone. A request with a `job` that is
+    stopped is answered with the frames that were done.
     """
 
     def __init__(self, host: ModelHost) -> None:
@@ -35,6 +36,8 @@ class SaltMeasure(SaltTask):
         if drawn is None:
             raise HTTPException(400, "there is no mask to measure; send it as the file 'label'")
         vessel, between = marked(drawn, label, labels), two_places(request, "between", study)
+        if drawn.any() and not vessel.any():
+            raise ImageError(f"the mask marks no {label}, which has the value {labels.index(label) + 1}; give it that")
         found: dict[int, Measurements] = {}
         params: dict[str, Any] = {}
         if between is not None:

@@ -92,13 +92,13 @@ class OutlinesClient(Caller):
         frame: int | None = None,
         job: str = "",
     ) -> Ticket:
-        """Have a mask measured; it marks one label.
+        """Have one label of a mask measured.
 
         Parameters
         ----------
         image : str
         mask : bytes
-            The file of a mask, as `mask_to_nrrd` makes it.
+            The file of a mask, as `mask_to_nrrd` makes it; each label has its value.
         between : two clicks on one frame, or None
             The vessel from one to the other is measured all along.
         done, failed : callable

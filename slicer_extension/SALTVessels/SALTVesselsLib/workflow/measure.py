@@ -112,7 +112,7 @@ class Measure:
             else:
                 self._context.changed()
 
-        file = mask_to_nrrd(mask[None])
+        file = mask_to_nrrd(mask[None] * (case.labels.index(label) + 1))
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.measure(
