@@ -16,6 +16,9 @@ from .study import Study
 # The formats that keep a label map as it is: those that hold a stack of frames and its place, and pictures.
 _VOLUMES = (".nrrd", ".nii.gz", ".nii", ".mha")
 MASK_EXTENSIONS = (*_VOLUMES, ".png", ".tif", ".tiff", ".bmp")
+# Above WHITE a value is that of a picture rather than of a label; a picture of more than a FEW values was smoothed or
+# compressed with losses, and what it marks is anybody's guess.
+WHITE, FEW = 127, 3
 # By how much the directions that were written may differ: NIfTI rounds them.
 _ROUNDED = 1e-4
 
@@ -26,12 +29,12 @@ def read_mask(path: str | Path, study: Study) -> np.ndarray:
     Returns
     -------
     ndarray of uint8, (frames, rows, columns)
-        0 is background. A mask of one value above 127, as image files hold it, is read as label 1.
+        0 is background. A mask of one value above `WHITE`, as image files hold it, is read as label 1.
 
     Raises
     ------
     ImageError
-        If the file is no mask or has another size than the study.
+        If the file is no mask, is one in shades of gray, or has another size than the study.
     """
     path = Path(path)
     channels = np.asarray(read_file(path).pixels)
@@ -46,8 +49,14 @@ def read_mask(path: str | Path, study: Study) -> np.ndarray:
     values = _values(frames)
     if len(values) > 256 or values[0] < 0 or values[-1] > 255 or not np.array_equal(values, np.round(values)):
         raise ImageError(f"{path.name} is no label map: its values are not whole numbers from 0 to 255")
-    if len(values) <= 2 and values[-1] > 127:
-        return (frames > 127).astype(np.uint8)
+    marks = np.count_nonzero(values)
+    if marks > FEW and values[-1] > WHITE:
+        raise ImageError(
+            f"{path.name} marks in {marks} shades of gray, as JPEG and smoothed pictures do; export it anew as PNG, "
+            "in black and white or as a label map: the values 1, 2, …"
+        )
+    if len(values) <= 2 and values[-1] > WHITE:
+        return (frames > WHITE).astype(np.uint8)
     return frames.astype(np.uint8)
 
 
@@ -110,7 +119,7 @@ def _colours(channels: np.ndarray) -> set[int]:
     """Return which channels are bright together, as bit sets, black left out; borders may be smoothed."""
     if channels.shape[-1] == 1:
         return set()
-    bright = (channels > 127) @ (1 << np.arange(channels.shape[-1]))
+    bright = (channels > WHITE) @ (1 << np.arange(channels.shape[-1]))
     return set(np.unique(bright).tolist()) - {0}
 
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 
 from salt_monailabel.imaging import ImageError, Study, read_mask, read_study, write_mask
 
@@ -69,6 +70,25 @@ def test_a_mask_of_black_and_white_is_label_1(study: Study, folder: Path, white:
     mask = read_mask(stored(folder / "mask.png", drawn.astype(np.uint8) * white), study)
     assert np.array_equal(mask[0], drawn)
     assert mask.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", ["mask.jpg", "smoothed.png"])
+def test_a_mask_in_shades_of_gray_is_refused_with_a_remedy(study: Study, folder: Path, name: str) -> None:
+    drawn = np.kron(noise(4, 6) > 100, np.ones((5, 5))).astype(np.uint8) * 255
+    picture = Image.fromarray(drawn)
+    if name == "smoothed.png":
+        picture = picture.resize((60, 40), Image.Resampling.BILINEAR).resize(picture.size, Image.Resampling.BOX)
+    picture.save(folder / name)
+    with pytest.raises(ImageError, match=rf"{name} marks in \d+ shades of gray.*as PNG, in black and white"):
+        read_mask(folder / name, study)
+
+
+@pytest.mark.parametrize("values", [(0, 1, 2, 3, 4, 5), (0, 128, 255), (0, 100, 255), (0, 20, 40, 60, 80, 100)])
+def test_a_label_map_of_few_or_low_values_is_none_in_shades_of_gray(
+    study: Study, folder: Path, values: tuple[int, ...]
+) -> None:
+    labels = np.array(values, np.uint8)[noise(1, *FLAT) % len(values)]
+    assert np.array_equal(read_mask(stored(folder / "mask.png", labels[0]), study), labels)
 
 
 def test_a_coloured_mask_marks_what_is_not_black(study: Study, folder: Path) -> None:

@@ -91,6 +91,14 @@ def test_a_mask_that_cannot_be_measured_is_named_and_the_others_are_measured(fol
     assert len(table(folder / "out/summary.csv")) == 2
 
 
+def test_a_mask_in_shades_of_gray_has_no_row_for_each(folder: Path) -> None:
+    Image.fromarray(np.asarray(Image.open(folder / "masks/eye.png")) * 120).save(folder / "masks/eye.jpg")
+    result = salt(folder / "masks/eye.jpg", "--out", folder / "out")
+    assert result.exit_code == 1
+    assert "eye.jpg marks in" in result.output
+    assert table(folder / "out/summary.csv") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

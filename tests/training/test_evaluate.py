@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from salt_monailabel.imaging import ImageError
 from salt_monailabel.inference import Predictor
@@ -145,6 +146,16 @@ def test_a_label_is_scored_against_its_own_value(dataset: Path, tiny_sam: Vessel
     for label, row in (("vessel", 10), ("stenosis", 20)):
         scores = evaluate(Oracle(model, [vessel(row)] * 2), read_cases(dataset, "test"), label)
         assert [s.dice for s in scores] == [1, 1]
+
+
+@pytest.mark.parametrize("part", ["masks", "fov"])
+def test_a_mask_or_field_of_view_in_shades_of_gray_is_named_not_scored(
+    dataset: Path, tiny_sam: VesselSam, part: str
+) -> None:
+    gray = ndimage.uniform_filter(vessel(10) * 255.0, 3).astype(np.uint8)
+    stored(dataset / part / "b.png", gray)
+    with pytest.raises(ImageError, match=r"b\.png marks in \d+ shades of gray"):
+        list(evaluate(Oracle(tiny_sam, [vessel(10)] * 2), read_cases(dataset, "test"), "vessel"))
 
 
 def test_every_frame_of_a_stack_is_scored(tmp_path: Path, tiny_sam: VesselSam) -> None:
