@@ -176,6 +176,22 @@ def test_predict_names_a_bad_file_and_does_the_others(dataset: Path, tmp_path: P
     }
 
 
+def test_results_are_found_beside_their_images_by_names_with_dots(dataset: Path, tmp_path: Path) -> None:
+    stripes = (np.indices((1, SIZE, SIZE))[2] // 9 % 2 * 500 + 200).astype(np.uint16)
+    (tmp_path / "images").mkdir()
+    images = [written(tmp_path / "images" / f"1.2.840.{number}", stripes) for number in (1, 2)]
+    images.append(tmp_path / "images" / "eye.nii.gz")
+    sitk.WriteImage(sitk.GetImageFromArray(stripes[0]), str(images[-1]))
+    out = tmp_path / "out"
+    result = salt("predict", *images, "--out", out)
+    assert result.exit_code == 0, result.output
+    names = {"1.2.840.1", "1.2.840.2", "eye"}
+    assert {path.name for path in out.iterdir()} == {f"{n}{end}" for n in names for end in (".nrrd", "_overlay.png")}
+    masks = sorted(out.glob("*.nrrd"))
+    measured = salt("measure", *masks, "--image", tmp_path / "images", "--out", tmp_path / "figures")
+    assert "no files named" not in measured.output
+
+
 def test_predict_keeps_images_of_one_name_but_several_formats_apart(dataset: Path, tmp_path: Path) -> None:
     with Image.open(dataset / "images" / "b.png") as image:
         image.save(tmp_path / "a.bmp")

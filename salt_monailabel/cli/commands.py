@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Table
 
 from salt_monailabel.adapters import Adapter, read_card, save
-from salt_monailabel.imaging import ImageError, Modality, modality_named, overlay, read_study, to_rgb
+from salt_monailabel.imaging import ImageError, Modality, modality_named, overlay, read_study, split_name, to_rgb
 from salt_monailabel.imaging.result import check_result, write_result
 from salt_monailabel.inference import Predictor, adapted_model, card_of
 from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
@@ -75,17 +75,17 @@ def predict_images(
     The overlay is that of the first frame.
     """
     check_result(extension)
-    names = [path.stem for path in images]
-    if clash := next((path for path in images if names.count(path.stem) > 1), None):
-        raise ImageError(f"several would be written as {clash.stem}{extension}; segment them into different folders")
+    names = [split_name(path.name)[0] for path in images]
+    if clash := next((name for name in names if names.count(name) > 1), None):
+        raise ImageError(f"several would be written as {clash}{extension}; segment them into different folders")
     written = {(out / f"{name}{end}").resolve() for name in names for end in (extension, "_overlay.png")}
     if own := next((path for path in images if path.resolve() in written), None):
         raise ImageError(f"{own} would be overwritten by a result; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for path in track(images, "segmenting", console=console):
+    for path, name in track(list(zip(images, names, strict=True)), "segmenting", console=console):
         try:
-            _predict(path, modality, out, predictor, extension)
+            _predict(path, modality, out / f"{name}{extension}", out / f"{name}_overlay.png", predictor)
         except ImageError as error:
             console.print(str(error), style="red", markup=False, highlight=False)
             failed += 1
@@ -94,12 +94,12 @@ def predict_images(
         raise typer.Exit(1)
 
 
-def _predict(path: Path, modality: Modality | None, out: Path, predictor: Predictor, extension: str) -> None:
+def _predict(path: Path, modality: Modality | None, result: Path, picture: Path, predictor: Predictor) -> None:
     study = read_study(path, modality)
     embedded = (predictor.embed(frame, study.kind) for frame in study.frames())
     mask = study.within(np.stack([predictor.outline(frame) for frame in embedded]))
-    write_result(mask, predictor.model.labels, study, path, out / f"{path.stem}{extension}")
-    Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(out / f"{path.stem}_overlay.png")
+    write_result(mask, predictor.model.labels, study, path, result)
+    Image.fromarray(overlay(to_rgb(study.frame(0)), mask[0])).save(picture)
 
 
 def evaluate_dataset(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from salt_monailabel.imaging import ImageError, Study, extension_of, read_mask, read_study
+from salt_monailabel.imaging import ImageError, Study, read_mask, read_study, split_name
 from salt_monailabel.measure import (
     PROFILE_COLUMNS,
     SEGMENT_COLUMNS,
@@ -149,7 +149,7 @@ def _beside(place: Path, mask: Path, what: str) -> Path:
 
 
 def _name(path: Path) -> str:
-    return path.name[: len(path.name) - len(extension_of(path))]
+    return split_name(path.name)[0]
 
 
 def _shown(rows: Sequence[Row]) -> Table:

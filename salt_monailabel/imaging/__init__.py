@@ -1,7 +1,7 @@
 """Images: reading and writing them with their geometry, what the model sees of them, and drawing synthetic ones."""
 
 from .acquisition import Modality, modality_named
-from .files import EXTENSIONS, extension_of, read_study
+from .files import EXTENSIONS, extension_of, read_study, split_name
 from .header import ImageError
 from .intensity import model_input, to_rgb
 from .magnify import magnification, reduced, reduced_labels
@@ -27,6 +27,7 @@ __all__ = [
     "read_study",
     "reduced",
     "reduced_labels",
+    "split_name",
     "synthesize",
     "to_rgb",
     "write_mask",

@@ -46,6 +46,12 @@ def extension_of(path: str | Path) -> str:
     return next((e for e in EXTENSIONS if name.endswith(e)), Path(name).suffix)
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """Return the stem of a file name and its extension, as it is written; what is none of an image is of the stem."""
+    extension = next((e for e in EXTENSIONS if name.lower().endswith(e)), "")
+    return name[: len(name) - len(extension)], name[len(name) - len(extension) :]
+
+
 def read_study(path: str | Path, modality: Modality | None = None) -> Study:
     """Read an image in one of `EXTENSIONS`, gray or RGB, one frame or several.
 

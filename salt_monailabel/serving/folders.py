@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from .names import split_name
+from salt_monailabel.imaging import split_name
 
 logger = logging.getLogger(__name__)
 

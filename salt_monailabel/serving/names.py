@@ -11,18 +11,12 @@ from collections.abc import Iterable
 
 from fastapi import HTTPException
 
-from salt_monailabel.imaging import EXTENSIONS
+from salt_monailabel.imaging import split_name
 
 from .access.arguments import checked_name
 
 # Bytes that are kept of a name that is too long; the end of a path says more than its beginning.
 _KEPT = 150
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Return the stem of a file name and its extension, as it is written; what is none of an image is of the stem."""
-    extension = next((e for e in EXTENSIONS if name.lower().endswith(e)), "")
-    return name[: len(name) - len(extension)], name[len(name) - len(extension) :]
 
 
 def new_ids(paths: Iterable[str], taken: Iterable[str]) -> dict[str, str]:

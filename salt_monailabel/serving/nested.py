@@ -17,11 +17,11 @@ from fastapi import HTTPException
 from filelock import FileLock
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
 
-from salt_monailabel.imaging import EXTENSIONS
+from salt_monailabel.imaging import EXTENSIONS, split_name
 from salt_monailabel.whole_files import PARTIAL, written_whole
 
 from .folders import images_in
-from .names import flat_name, new_ids, split_name
+from .names import flat_name, new_ids
 from .watching import FolderWatch
 
 logger = logging.getLogger(__name__)

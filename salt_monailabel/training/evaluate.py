@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salt_monailabel.imaging import ImageError, Modality, read_mask, read_study
+from salt_monailabel.imaging import ImageError, Modality, read_mask, read_study, split_name
 from salt_monailabel.inference import Predictor
 
 from .metrics import cl_dice, dice, hd95
@@ -64,7 +64,8 @@ def read_cases(dataset: Path, split: str) -> list[Case]:
 
 def _cases(dataset: Path, names: Sequence[str]) -> Iterator[Case]:
     for name in names:
-        candidates = (dataset / "masks" / name, dataset / "masks" / f"{Path(name).stem}_mask.png")
+        stem, _ = split_name(Path(name).name)
+        candidates = (dataset / "masks" / name, dataset / "masks" / f"{stem}_mask.png")
         mask = next((path for path in candidates if path.exists()), None)
         if mask is None:
             raise ImageError(f"{name} has no mask: neither {candidates[0].name} nor {candidates[1].name} in masks/")

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import DTypeLike
 from PIL import Image
 
-from salt_monailabel.imaging import EXTENSIONS, ImageError, extension_of, read_mask, read_study
+from salt_monailabel.imaging import EXTENSIONS, ImageError, extension_of, read_mask, read_study, split_name
 
 from .stored import BY_PILLOW, FLAT, HOLDS_GEOMETRY, STACK, noise, stored, stored_image
 
@@ -278,3 +278,9 @@ def test_an_image_of_four_dimensions_is_refused_by_name(tmp_path: Path, extensio
     path = stored_image(tmp_path / f"scan{extension}", sitk.GetImageFromArray(noise(2, *STACK), isVector=False))
     with pytest.raises(ImageError, match=re.escape(path.name)):
         read_study(path)
+
+
+def test_an_extension_is_taken_off_the_end_alone() -> None:
+    assert split_name("a.png.b.png") == ("a.png.b", ".png")
+    assert split_name("eye.NII.gz") == ("eye", ".NII.gz")
+    assert split_name("1.2.840.10008") == ("1.2.840.10008", "")

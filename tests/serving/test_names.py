@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salt_monailabel.serving.access.arguments import checked_name
-from salt_monailabel.serving.names import natural, new_ids, split_name
+from salt_monailabel.serving.names import natural, new_ids
 
 # Few letters make many namesakes; the others are what a file system allows.
 NAMES = st.text("ab_.", min_size=1, max_size=3) | st.text(
@@ -56,12 +56,6 @@ def test_a_name_that_is_too_long_or_cannot_be_printed_is_made_plain() -> None:
     assert all(checked_name(name, "image") for name in ids.values())
     assert ids["ü" * 120 + "/IM1"].startswith("ü" * 60)
     assert "_IM1-" in ids["ü" * 120 + "/IM1"]
-
-
-def test_an_extension_is_taken_off_the_end_alone() -> None:
-    assert split_name("a.png.b.png") == ("a.png.b", ".png")
-    assert split_name("eye.NII.gz") == ("eye", ".NII.gz")
-    assert split_name("1.2.840.10008") == ("1.2.840.10008", "")
 
 
 def test_names_are_in_the_order_people_count_in() -> None:
