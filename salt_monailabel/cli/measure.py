@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from salt_monailabel.imaging import ImageError, Study, read_mask, read_study, split_name
+from salt_monailabel.imaging.files import read_file
 from salt_monailabel.measure import (
     PROFILE_COLUMNS,
     SEGMENT_COLUMNS,
@@ -88,7 +89,8 @@ def measure_masks(masks: Sequence[Path], wish: Wish, console: Console) -> None:
 
 
 def _measure_mask(path: Path, wish: Wish) -> list[Row]:
-    study = read_study(path if wish.images is None else _beside(wish.images, path, "image"))
+    # A mask may be empty, an image may not be of one value.
+    study = read_file(path) if wish.images is None else read_study(_beside(wish.images, path, "image"))
     labels = read_mask(path, study)
     spacing = wish.spacing or study.spacing
     fields = _fields(path, wish, study)

@@ -91,6 +91,17 @@ def test_a_mask_that_cannot_be_measured_is_named_and_the_others_are_measured(fol
     assert len(table(folder / "out/summary.csv")) == 2
 
 
+def test_an_empty_mask_has_a_row_of_zeros_with_an_image_and_without(folder: Path) -> None:
+    Image.fromarray(np.zeros((80, 120), np.uint8)).save(folder / "masks/eye.png")
+    for out, image in ((folder / "alone", ()), (folder / "with", ("--image", folder / "images"))):
+        result = salt(folder / "masks/eye.png", *image, "--out", out)
+        assert result.exit_code == 0, result.output
+        (row,) = table(out / "summary.csv")
+        assert (row["label"], row["segments"], row["total_length"], row["density"]) == ("1", "0", "0", "0")
+        assert row["mean_diameter"] == ""
+        assert Image.open(out / "eye_label1.png").width > 800
+
+
 def test_a_mask_in_shades_of_gray_has_no_row_for_each(folder: Path) -> None:
     Image.fromarray(np.asarray(Image.open(folder / "masks/eye.png")) * 120).save(folder / "masks/eye.jpg")
     result = salt(folder / "masks/eye.jpg", "--out", folder / "out")
