@@ -20,6 +20,11 @@ REACH = 6
 Box = tuple[float, float, float, float]
 
 
+def is_on(x: float, y: float, shape: tuple[int, int]) -> bool:
+    """Return whether a place is on an image of `shape` (rows, columns), whose pixels reach half a pixel around them."""
+    return -0.5 <= x < shape[1] - 0.5 and -0.5 <= y < shape[0] - 0.5
+
+
 @dataclass(frozen=True)
 class Edit:
     """A user's corrections of one label, in pixels of the image.
@@ -41,10 +46,7 @@ class Edit:
 
     def within(self, shape: tuple[int, int]) -> Edit:
         """Return the edit without clicks that lie outside an image of `shape` (rows, columns)."""
-        rows, columns = shape
-        kept = [
-            [(x, y) for x, y in c if 0 <= x < columns and 0 <= y < rows] for c in (self.foreground, self.background)
-        ]
+        kept = [[(x, y) for x, y in c if is_on(x, y, shape)] for c in (self.foreground, self.background)]
         return replace(self, foreground=kept[0], background=kept[1])
 
     def magnified(self, before: tuple[int, int], after: tuple[int, int]) -> Edit:

@@ -69,11 +69,13 @@ class Tiling:
         Parameters
         ----------
         x, y : float
-            In pixels of the image.
+            In pixels of the image, on it.
         """
+        # Its border is half a pixel beyond the middle of the outermost ones.
+        nearest = [min(max(round(at), 0), length - 1) for at, length in zip((y, x), self.shape, strict=True)]
         weights = {}
         for tile, (top, left) in enumerate(self.corners):
-            row, column = int(y) - top, int(x) - left
+            row, column = nearest[0] - top, nearest[1] - left
             if 0 <= row < self.size and 0 <= column < self.size:
                 weights[tile] = self._window[row, column]
         heaviest = max(weights.values(), default=0)

@@ -67,7 +67,7 @@ def test_a_click_is_told_to_the_tiles_that_see_it_by_its_place_there(
     rows: int, columns: int, data: st.DataObject
 ) -> None:
     tiling = Tiling.cover((rows, columns), 64, 16)
-    x, y = data.draw(st.floats(0, columns - 0.01)), data.draw(st.floats(0, rows - 0.01))
+    x, y = data.draw(st.floats(-0.5, columns - 0.51)), data.draw(st.floats(-0.5, rows - 0.51))
     prompts = tile_prompts(Edit(background=[(x, y)]), tiling)
     told = [tile for tile, prompt in enumerate(prompts) if prompt]
     assert told

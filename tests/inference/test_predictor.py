@@ -190,6 +190,17 @@ def test_a_click_beside_an_image_smaller_than_a_tile_changes_nothing(predictor: 
     assert np.array_equal(predictor.edit(embedded, "vessel", Edit(foreground=[(50, 35)])), before)
 
 
+@pytest.mark.parametrize("factor", [1, 1.5])
+@pytest.mark.parametrize("at", [(-0.5, 20), (99.4, 20), (50, -0.5), (50, 63.4), (99.4, 63.4)])
+def test_a_click_on_the_outer_half_of_a_border_pixel_is_followed(
+    predictor: Predictor, asked: Asked, at: tuple[float, float], factor: float
+) -> None:
+    predictor.magnify = factor
+    embedded = predictor.embed(noise(64, 100, 3))
+    predictor.edit(embedded, "vessel", Edit(foreground=[at], mask=np.zeros((64, 100), bool)))
+    assert asked.decoded
+
+
 def test_an_edit_does_not_change_the_automatic_answer(predictor: Predictor) -> None:
     embedded = predictor.embed(noise(64, 100, 3))
     before = predictor.segment(embedded, "vessel").copy()

@@ -10,6 +10,7 @@ from fastapi import HTTPException
 
 from salt_monailabel.imaging import ImageError, Study, read_mask
 from salt_monailabel.imaging.result import SEGMENTATION
+from salt_monailabel.inference.edits import is_on
 
 from ..uploads import is_upload
 
@@ -92,7 +93,10 @@ def carried(request: Request, study: Study, corrected: Iterable[int]) -> tuple[l
 
 
 def clicks(request: Request, key: str, study: Study) -> list[tuple[float, float, int]]:
-    """Return the clicks under `key` as i, j, k; a click without k is on the first frame."""
+    """Return the clicks under `key` as i, j, k; a click without k is on the first frame.
+
+    Whole numbers are the middles of pixels.
+    """
     frames, rows, columns = study.shape
     points = []
     given = request.get(key) or []
@@ -103,7 +107,7 @@ def clicks(request: Request, key: str, study: Study) -> list[tuple[float, float,
             i, j, k = (*map(float, point), 0.0)[:3]
         except (TypeError, ValueError, OverflowError) as error:
             raise ImageError(f"'{key}' must be a list of clicks [i, j, k]; got {str(point)[:100]}") from error
-        if not (0 <= i < columns and 0 <= j < rows and 0 <= k < frames):
+        if not (is_on(i, j, (rows, columns)) and 0 <= k < frames):
             raise ImageError(f"the click {point} is outside of {study.name} ({columns} x {rows} x {frames}, i x j x k)")
         points.append((i, j, int(k)))
     return points
