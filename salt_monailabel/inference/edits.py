@@ -57,28 +57,37 @@ class Edit:
         box = self.box and (*moved(*self.box[:2], before, after), *moved(*self.box[2:], before, after))
         return replace(self, foreground=foreground, background=background, box=box)
 
-    def meant(self, changed: np.ndarray) -> np.ndarray:
-        """Return where a change is meant: in the box, and where changed pixels are connected to a click.
+    def meant(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Return where a change is meant.
+
+        It is in the box, where pixels that are added are connected to a foreground click, and where pixels that are
+        taken away are connected to a background click: a click never does the opposite of what it says.
 
         Parameters
         ----------
-        changed : ndarray of bool, (H, W)
+        before, after : ndarray of bool, (H, W)
+            The masks.
 
         Returns
         -------
         ndarray of bool, (H, W)
         """
-        meant = np.zeros(changed.shape, bool)
-        regions, _ = ndimage.label(changed, np.ones((3, 3)))
-        for x, y in (*self.foreground, *self.background):
-            near = tuple(slice(max(0, round(at) - REACH), round(at) + REACH + 1) for at in (y, x))
-            found = np.unique(regions[near])
-            meant |= np.isin(regions, found[found > 0])
+        meant = _connected(self.foreground, after & ~before) | _connected(self.background, before & ~after)
         if self.box is not None:
             x0, y0, x1, y1 = self.box
-            rows, columns = np.ogrid[: changed.shape[0], : changed.shape[1]]
+            rows, columns = np.ogrid[: before.shape[0], : before.shape[1]]
             meant |= (columns >= x0) & (columns <= x1) & (rows >= y0) & (rows <= y1)
         return meant
+
+
+def _connected(clicks: Sequence[tuple[float, float]], changed: np.ndarray) -> np.ndarray:
+    """Return the regions of changed pixels, (H, W), that clicks are on or near."""
+    regions, _ = ndimage.label(changed, np.ones((3, 3)))
+    found = [0]
+    for x, y in clicks:
+        near = tuple(slice(max(0, round(at) - REACH), round(at) + REACH + 1) for at in (y, x))
+        found += np.unique(regions[near]).tolist()
+    return np.isin(regions, found) & changed
 
 
 @dataclass(frozen=True)

@@ -163,8 +163,9 @@ class Predictor:
     def edit(self, embedded: Embedded, label: str, edit: Edit) -> np.ndarray:
         """Return the probability of a label after a user's corrections: (H, W) float32.
 
-        Only tiles that a click or the box falls into are decoded again. In a mask the user gave, only what is connected
-        to a click or lies in the box changes: nothing they did not point at. Where the mask is still the model's own,
+        Only tiles that a click or the box falls into are decoded again. In a mask the user gave, only what lies in the
+        box changes, what is added at a foreground click and what is taken away at a background click: nothing they did
+        not point at. Where the mask is still the model's own,
         clicks without a box may change all of those tiles, for they also tell how broad and how fine this user draws.
 
         Raises
@@ -199,8 +200,7 @@ class Predictor:
         after = np.clip(after, 0, 1)
         if edit.mask is None and edit.box is None:
             return after
-        changed = (after > self.threshold) != (before > self.threshold)
-        return np.where(edit.meant(changed), after, before)
+        return np.where(edit.meant(before > self.threshold, after > self.threshold), after, before)
 
     def outline(self, embedded: Embedded) -> np.ndarray:
         """Return the label map of an image, by the labels alone: (H, W) uint8, values in the model's order from 1."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 from torch import Tensor
 
 from salt_monailabel.imaging import Kind, magnify
@@ -122,6 +125,19 @@ def test_what_is_not_connected_to_a_click_stays_as_the_user_drew_it(
     # In a mask that is still the model's own, a click tells about the whole tile.
     after = predictor.edit(embedded, "vessel", Edit(foreground=[(30, 12)]))
     assert np.array_equal(after > 0.5, branches)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 9), st.lists(st.tuples(st.floats(0, 79), st.floats(0, 69)), min_size=1, max_size=4))
+def test_a_mask_never_loses_by_foreground_clicks_nor_gains_by_background_clicks(
+    predictor: Predictor, seed: int, given_clicks: list[tuple[float, float]]
+) -> None:
+    embedded = predictor.embed(noise(70, 80, 3))
+    drawn = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((70, 80)), 3) > 0.02
+    more = predictor.edit(embedded, "vessel", Edit(foreground=given_clicks, mask=drawn)) > predictor.threshold
+    less = predictor.edit(embedded, "vessel", Edit(background=given_clicks, mask=drawn)) > predictor.threshold
+    assert not (drawn & ~more).any()
+    assert not (less & ~drawn).any()
 
 
 def test_a_click_far_outside_the_image_adds_nothing_to_one_inside(
