@@ -67,7 +67,7 @@ class Measurements:
     skeleton_density : float
         Total length per area of the field of view, in 1/unit.
     fractal_dimension : float
-        Of the centre lines, so that wide vessels count as thin ones do; NaN for less than 32 pixels.
+        Of the centre lines, so that wide vessels count as thin ones do; NaN if they reach less than 64 pixels.
     """
 
     unit: str

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 def dice_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None, smooth: float = 1.0) -> Tensor:
-    """One minus the soft Dice, over each image, averaged (Milletari et al. 2016)."""
+    """One minus the soft Dice, its denominator not squared, over each image, averaged (Drozdzal et al. 2016)."""
     probability = logits.sigmoid()
     overlap, total = probability * target, probability + target
     if weight is not None:

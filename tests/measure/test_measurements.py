@@ -73,7 +73,8 @@ def test_the_fractal_dimension_is_that_of_known_sets() -> None:
     assert fractal_dimension(np.argwhere(np.ones((128, 128)))) == pytest.approx(2, abs=0.05)
     sierpinski = np.argwhere((side[:, None] & side[None, :]) == 0)
     assert fractal_dimension(sierpinski) == pytest.approx(np.log2(3), abs=0.05)
-    assert np.isnan(fractal_dimension(np.argwhere(np.ones((9, 9)))))
+    assert np.isnan(fractal_dimension(np.argwhere(np.ones((63, 63)))))
+    assert not np.isnan(fractal_dimension(np.argwhere(np.ones((64, 1)))))
 
 
 def test_an_empty_mask_has_no_vessel() -> None:
