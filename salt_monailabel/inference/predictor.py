@@ -165,8 +165,8 @@ class Predictor:
 
         Only tiles that a click or the box falls into are decoded again. In a mask the user gave, only what lies in the
         box changes, what is added at a foreground click and what is taken away at a background click: nothing they did
-        not point at. Where the mask is still the model's own,
-        clicks without a box may change all of those tiles, for they also tell how broad and how fine this user draws.
+        not point at. Where the mask is still the model's own, clicks without a box may change all of those tiles, for
+        they also tell how broad and how fine this user draws.
 
         Raises
         ------

@@ -48,10 +48,8 @@ def test_several_labels_are_drawn_into_one_map_and_edited_one_by_one(viewer: Vie
     both[:, 10:20], both[:, 40:60] = 1, 2
     kept = viewer.segment("salt_edit", "one", nrrd(both), label_name="vein")
     assert np.array_equal(kept.labels, (both[0] == 2).astype(np.uint8))
-    arteries = (both == 1).astype(np.uint8)
-    assert not viewer.segment("salt_edit", "one", nrrd(arteries), label_name="vein").labels.any()
-    alone = viewer.segment("salt_edit", "one", nrrd(arteries), label_name="vein", strokes=True)
-    assert np.array_equal(alone.labels, arteries[0])
+    again = viewer.segment("salt_edit", "one", nrrd(kept.labels[None]), label_name="vein")
+    assert np.array_equal(again.labels, kept.labels), "an answer that is sent back is of the same label"
 
 
 @pytest.mark.parametrize(

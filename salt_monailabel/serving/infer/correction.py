@@ -51,7 +51,8 @@ class Correction:
                 raise ImageError(f"a mask with strokes has the values 0 to {ERASED}; this one has {mask.max()}")
             mask, strokes = drawn(mask), mask
         elif mask is not None:
-            mask = marked(mask, label, labels)
+            # An answer of 0 and 1 that is sent back is of the label it was an answer for.
+            mask = mask > 0 if mask.max() <= 1 else marked(mask, label, labels)
         return cls(
             label,
             mask,

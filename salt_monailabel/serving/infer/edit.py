@@ -26,8 +26,8 @@ class SaltEdit(DrawingTask):
 
     The request's `foreground` and `background` are lists of [i, j, k], or `background` and a list under the label's
     name; `label` (or `label_name`, if `label` is an uploaded mask) names the label; `roi` is i0, i1, j0, j1, k0, k1.
-    The uploaded mask is a label map, in which other labels have other values. Frames without a correction keep it, or
-    stay empty. The answer is a mask of 0 and 1.
+    The uploaded mask is of 0 and 1, as the answer is, or a label map in which other labels have other values. Frames
+    without a correction keep it, or stay empty.
 
     With `strokes`, the uploaded mask is of that label alone: 0 and 1, or what was painted and erased by hand, which
     stays as it is; see `inference/strokes.py`. `bridge`, two places [[i, j, k], [i, j, k]] on one frame, closes the gap
