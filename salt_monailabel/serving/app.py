@@ -24,7 +24,7 @@ from salt_monailabel.versions import BASE, VersionStore
 
 from .access.audit import AuditLog
 from .archive.opening import open_archive
-from .datastore import VesselDatastore
+from .datastore import FINAL, Saved, VesselDatastore
 from .folders import ADAPTERS
 from .host import ModelHost
 from .infer.edit import SaltEdit
@@ -34,7 +34,7 @@ from .learning.train import SaltTrain
 from .options import Options
 from .sampling.leases import Leases
 from .sampling.scores import ScoreBoard
-from .sampling.strategies import FirstSample, RandomForeground, RandomSample, Uncertain
+from .sampling.strategies import FirstSample, RandomForeground, RandomSample, Uncertain, asking
 from .store_identity import store_identity
 from .uploads import is_upload
 
@@ -111,6 +111,9 @@ class SaltApp(MONAILabelApp):
         """
         self.must_infer(request.get("model"))
         image = request.get("image")
+        if isinstance(image, str):
+            # Whoever works on an image for long is not done with it.
+            self.leases.renew(image, asking(request.get("client_id")))
         if isinstance(image, str) and os.path.exists(image) and not (is_upload(image) or self._of_session(image)):
             known = (datastore or self.datastore()).get_image_uri(image)
             if not known:
@@ -145,9 +148,12 @@ class SaltApp(MONAILabelApp):
                 logger.warning("what was proposed for %s could not be kept: %s", image, error)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
-        """Write the audit log; whoever had the image is done with it."""
-        self.audit.record("label", image=image_id, version=self.host.store.current())
-        self.leases.release(image_id)
+        """Write the audit log; with a final label, whoever had the image is done with it."""
+        saved = label_id if isinstance(label_id, Saved) else Saved(label_id, FINAL, "")
+        facts = {"earlier": saved.earlier} if saved.earlier else {}
+        self.audit.record("label", image=image_id, version=self.host.store.current(), **facts)
+        if saved.tag == FINAL:
+            self.leases.release(image_id)
         return {}
 
     def follow(self) -> None:

@@ -1,4 +1,7 @@
-"""A local datastore that takes in nothing it could not use later, and is never half-written."""
+"""A local datastore that takes in nothing it could not use later, and is never half-written.
+
+A final label that another replaces is kept; `earlier.py` says where, and how to get it back.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from salt_monailabel.training import check_label
 from salt_monailabel.whole_files import written_whole
 
 from .access.arguments import checked_name
+from .earlier import forget, set_aside
 from .errors import explained
 from .export import export_dataset
 from .nested import NestedDatastore, file_of
@@ -30,6 +34,26 @@ from .uploads import discarded_on_error
 FINAL, PROPOSAL = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
 # What the store itself notes of images and labels: who sends it along changes nothing of it.
 OWN = frozenset({"ts", "name", "path", "file", "effort", "version"})
+
+
+class Saved(str):
+    """The id of a label that was saved: MONAI Label tells its app nothing else of it.
+
+    Attributes
+    ----------
+    tag : str
+    earlier : str
+        The name under which the label is kept that it replaced; empty if it replaced none, or one that is the same.
+    """
+
+    tag: str
+    earlier: str
+
+    def __new__(cls, image_id: str, tag: str, earlier: str) -> Saved:
+        """Make an id that knows more."""
+        saved = super().__new__(cls, image_id)
+        saved.tag, saved.earlier = tag, earlier
+        return saved
 
 
 class VesselDatastore(NestedDatastore):
@@ -87,7 +111,12 @@ class VesselDatastore(NestedDatastore):
                     before.unlink(missing_ok=True)
             return image_id
 
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+    def remove_image(self, image_id: str) -> None:
+        """Remove an image and its labels, those they replaced too."""
+        super().remove_image(image_id)
+        forget(Path(self._datastore.label_path(FINAL)), image_id)
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Saved:
         """Store a label if it fits its image; the values of its segments become those of our labels.
 
         The info of a final label says how much of the proposal had to be changed, and how a run was looked at: as
@@ -103,8 +132,7 @@ class VesselDatastore(NestedDatastore):
             if tag == FINAL:
                 check_label(labels, image_id, len(self.label_names))
                 info |= self._view(image_id, info, study) | self._effort(image_id, labels, study)
-            self._store_label(image_id, labels, study, tag, info)
-            return image_id
+            return Saved(image_id, tag, self._store_label(image_id, labels, study, tag, info))
 
     def keep_proposal(self, image_id: str, mask: str, version: str, view: RunView | None = None) -> None:
         """Keep the mask that was served for an image, looked at so, to tell later what was corrected."""
@@ -165,7 +193,8 @@ class VesselDatastore(NestedDatastore):
             raise HTTPException(404, f"there is no image '{image_id}' in the datastore; add it first")
         return read_study(uri)
 
-    def _store_label(self, image_id: str, labels: np.ndarray, study: Study, tag: str, info: dict[str, Any]) -> None:
+    def _store_label(self, image_id: str, labels: np.ndarray, study: Study, tag: str, info: dict[str, Any]) -> str:
+        """Write a label; returns the name under which the final one is kept that it replaced, if it did."""
         folder = Path(self._datastore.label_path(tag))
         folder.mkdir(parents=True, exist_ok=True)
         with self._changing_file():
@@ -174,11 +203,14 @@ class VesselDatastore(NestedDatastore):
                 raise HTTPException(404, f"the image '{image_id}' was removed from the datastore")
             before = self._datastore.label(image_id, tag)
             target = folder / f"{image_id}.nrrd"
+            there = folder / f"{image_id}{before.ext}" if before else target
+            kept = set_aside(there, image_id) if tag == FINAL and _is_another(there, labels, study) else ""
             write_mask(labels, study, target)
             known.labels[tag] = DataModel(info={**info, "ts": int(time.time()), "name": target.name}, ext=".nrrd")
             self._update_datastore_file()
-            if before and before.ext != ".nrrd":
-                (folder / f"{image_id}{before.ext}").unlink(missing_ok=True)
+            if there != target:
+                there.unlink(missing_ok=True)
+            return kept
 
     def _view(self, image_id: str, sent: dict[str, Any], study: Study) -> dict[str, Any]:
         """Return how a run was looked at when its label was drawn, as far as is known."""
@@ -232,6 +264,15 @@ def _must_be_same(image_id: str, stored: Path, sent: Study) -> None:
         ) from error
     if not same:
         raise HTTPException(409, f"'{image_id}' is another image, with a label; send this one under another name")
+
+
+def _is_another(label: Path, labels: np.ndarray, study: Study) -> bool:
+    """Say whether a file holds a label other than this one."""
+    try:
+        return label.is_file() and not np.array_equal(read_mask(label, study), labels)
+    except ImageError:
+        # Damaged, or of another size: somebody may be able to mend it.
+        return True
 
 
 def _same_pixels(one: Study, other: Study) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import SimpleITK as sitk
 from fastapi import HTTPException
 
 from salt_monailabel.imaging import read_mask, read_study
+from salt_monailabel.serving.access.audit import AuditLog
 from salt_monailabel.serving.datastore import VesselDatastore
+from salt_monailabel.serving.earlier import KEPT
 from salt_monailabel.whole_files import PARTIAL
 
 from ..imaging.stored import stored as written
@@ -126,6 +130,81 @@ def test_a_corrected_label_replaces_the_one_before(viewer: Viewer, studies: Path
     stored = read_mask(studies / "labels" / "final" / "one.nrrd", read_study(studies / "one.png"))
     assert np.array_equal(stored[0] > 0, np.roll(VESSELS, 5))
     assert viewer.status()["completed"] == 1
+
+
+def kept(studies: Path, image: str = "one") -> list[Path]:
+    return sorted((studies / "labels" / "final" / ".earlier" / image).glob("*"))
+
+
+def test_a_final_label_that_another_replaces_is_kept_and_named_in_the_audit_log(viewer: Viewer, studies: Path) -> None:
+    label = studies / "labels" / "final" / "one.nrrd"
+    masks = [np.roll(VESSELS, shift) for shift in range(KEPT + 2)]
+    replaced = []
+    for mask in masks:
+        # The second time it is the same, and nothing is lost.
+        for _ in range(2):
+            assert viewer.put_label("one", one_slice(mask), [{"name": "artery", "idx": 1}]).status_code == 200
+        replaced.append(label.read_bytes())
+    assert [path.read_bytes() for path in kept(studies)] == replaced[:-1][-KEPT:]
+    entries = AuditLog(studies / "adapters" / "audit.jsonl").entries()
+    named = [entry["earlier"] for entry in entries if "earlier" in entry]
+    assert named[-KEPT:] == [path.name for path in kept(studies)]
+    assert len(named) == len(masks) - 1
+    again = VesselDatastore(str(studies), ("artery", "vein"), auto_reload=False)
+    assert again.status() == viewer.status() == {"total": 1, "completed": 1, "label_tags": {"final": 1}}
+    assert [pair["label"] for pair in again.datalist()] == [str(label)]
+    # What was replaced is got back by submitting it.
+    first = kept(studies)[0]
+    assert viewer.put_label("one", (first.name, first.read_bytes()), []).status_code == 200
+    assert np.array_equal(read_mask(label, read_study(studies / "one.png"))[0] > 0, masks[1])
+    assert kept(studies)[-1].read_bytes() == replaced[-1]
+    viewer.send("DELETE", "/datastore/image", params={"id": "one"})
+    assert kept(studies) == []
+
+
+def test_a_label_of_another_format_or_that_cannot_be_read_is_kept_too(viewer: Viewer, studies: Path) -> None:
+    labels = studies / "labels" / "final"
+    sitk.WriteImage(sitk.GetImageFromArray(VESSELS[None].astype(np.uint8)), str(labels / "one.nii.gz"))
+    store = VesselDatastore(str(studies), ("artery", "vein"), auto_reload=False)
+    before = (labels / "one.nii.gz").read_bytes(), b"half of a label"
+    sent = studies.parent / "sent.nrrd"
+    for number, content in enumerate(before):
+        sent.write_bytes(one_slice(np.roll(VESSELS, 1 + number))[1])
+        saved = store.save_label("one", str(sent), "final", {})
+        assert kept(studies)[-1].name == saved.earlier
+        assert kept(studies)[-1].read_bytes() == content
+        (labels / "one.nrrd").write_bytes(b"half of a label")
+    assert [path.name for path in labels.glob("one*")] == ["one.nrrd"]
+
+
+def test_a_label_is_not_replaced_if_it_cannot_be_kept(
+    viewer: Viewer, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    before = contents(studies)
+
+    def no_room(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("salt_monailabel.serving.earlier.shutil.copyfile", no_room)
+    reply = viewer.put_label("one", one_slice(np.roll(VESSELS, 5)), [{"name": "artery", "idx": 1}])
+    assert reply.status_code == 507
+    assert contents(studies) == before
+
+
+def test_an_image_is_its_holders_while_they_work_on_it_until_the_final_label(viewer: Viewer, studies: Path) -> None:
+    def until() -> float:
+        return json.loads((studies / "adapters" / "leases.json").read_text())["one"]["until"]
+
+    assert viewer.next_sample().json()["id"] == "one"
+    begun = until()
+    viewer.segment("salt_edit", "one", foreground=[[5, 5, 0]])
+    assert until() > begun
+    draft = viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}], "draft")
+    assert draft.status_code == 200
+    assert until() > begun
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    assert json.loads((studies / "adapters" / "leases.json").read_text()) == {}
 
 
 def test_sending_an_image_again_keeps_its_label(viewer: Viewer, studies: Path) -> None:

@@ -21,7 +21,7 @@ from salt_monailabel.imaging.run import RunView
 from salt_monailabel.imaging.segmentation import write_segmentation
 from salt_monailabel.versions import BASE
 
-from ..datastore import FINAL
+from ..datastore import FINAL, Saved
 from ..uploads import discarded_on_error
 from .background import Background, reason_of
 from .catalogue import Drawing
@@ -69,7 +69,7 @@ class ArchiveDatastore(ArchiveImages):
         self.sending.stop()
         super().close()
 
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Saved:
         """Store a label here if it fits its image, and have a final one sent to the archive."""
         tag = label_tag.value if isinstance(label_tag, Enum) else label_tag
         info = {key: known for key, known in (label_info or {}).items() if key != NOTE}
@@ -80,10 +80,10 @@ class ArchiveDatastore(ArchiveImages):
             self.get_image_uri(image_id)
             with self._changing(image_id):
                 info[NOTE] = {"state": WAITING, **({"warning": trouble} if (trouble := self.sending.trouble) else {})}
-                super().save_label(image_id, label_filename, tag, info)
+                saved = super().save_label(image_id, label_filename, tag, info)
                 self.catalogue.settle(image_id)
         self.sending.wake()
-        return image_id
+        return saved
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label here. Its segmentation stays in the archive, which DICOMweb cannot change."""

@@ -36,7 +36,7 @@ class Leases:
     path : path
         Where they are kept; the folder is made when it is needed. A damaged file counts as none.
     seconds : float
-        How long a lease lasts if it is neither released nor taken again.
+        How long a lease lasts if it is neither released, renewed nor taken again.
     """
 
     def __init__(self, path: str | Path, seconds: float = 1800) -> None:
@@ -76,6 +76,23 @@ class Leases:
                 self._leases[image] = Lease(who, now + self.seconds)
                 self._write()
             return image
+
+    def renew(self, image: str, who: str, now: float | None = None) -> None:
+        """Have a lease of a user last as long as if it began now, be it that it ended and nobody else took the image.
+
+        Parameters
+        ----------
+        image, who : str
+            Nothing happens if this user does not have this image.
+        now : float, optional
+            As for `take`.
+        """
+        now = time.time() if now is None else now
+        with self._lock:
+            lease = self._leases.get(image)
+            if lease is not None and lease.who == who:
+                self._leases[image] = Lease(who, now + self.seconds)
+                self._write()
 
     def release(self, image: str) -> None:
         """End the lease of an image, whoever has it; nothing happens if nobody does."""

@@ -42,6 +42,17 @@ def test_a_lease_ends_unless_it_is_taken_again(leases: Leases) -> None:
     assert leases.take(["a"], "bob", now=199) == "a"
 
 
+def test_a_lease_lasts_as_long_as_its_holder_works_on_the_image(leases: Leases, path: Path) -> None:
+    leases.take(["a"], "ann", now=0)
+    leases.renew("a", "ann", now=90)
+    leases.renew("a", "bob", now=150)
+    leases.renew("b", "bob", now=150)
+    assert Leases(path).holders(now=189) == {"a": "ann"}
+    # It ended, but nobody took the image meanwhile.
+    leases.renew("a", "ann", now=200)
+    assert leases.take(["a"], "bob", now=250) is None
+
+
 def test_an_image_that_is_released_is_free(leases: Leases) -> None:
     leases.take(IMAGES, "ann", now=0)
     leases.release("a")
