@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from salt_monailabel.versions import BASE, VersionStore
 
 from .access.audit import AuditLog
 from .archive.opening import open_archive
-from .datastore import FINAL, Saved, VesselDatastore
+from .datastore import FINAL, VesselDatastore
+from .earlier import Saved
 from .folders import ADAPTERS
 from .host import ModelHost
 from .infer.edit import SaltEdit
@@ -141,8 +143,11 @@ class SaltApp(MONAILabelApp):
         ours = isinstance(image, str) and isinstance(store, VesselDatastore) and bool(store.get_image_uri(image))
         self.audit.record(f"infer {request['model']}", image=image if ours else None, version=version)
         if ours and request["model"] == "salt":
+            told, asked = answer["params"], RunView.of(request)
+            # Of frames as they are, an answer does not say which.
+            view = replace(RunView.of(told["view"]), first=asked.first, last=asked.last)
             try:
-                store.keep_proposal(image, answer["file"], version, RunView.of(answer["params"]["view"]))
+                store.keep_proposal(image, answer["file"], version, view, told["stopped"])
             except (ImageError, HTTPException, OSError) as error:
                 # The answer is worth more than knowing later what was changed in it.
                 logger.warning("what was proposed for %s could not be kept: %s", image, error)

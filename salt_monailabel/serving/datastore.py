@@ -25,7 +25,7 @@ from salt_monailabel.training import check_label
 from salt_monailabel.whole_files import written_whole
 
 from .access.arguments import checked_name
-from .earlier import forget, set_aside
+from .earlier import Saved, forget, set_aside
 from .errors import explained
 from .export import export_dataset
 from .nested import NestedDatastore, file_of
@@ -34,26 +34,6 @@ from .uploads import discarded_on_error
 FINAL, PROPOSAL = DefaultLabelTag.FINAL.value, DefaultLabelTag.ORIGINAL.value
 # What the store itself notes of images and labels: who sends it along changes nothing of it.
 OWN = frozenset({"ts", "name", "path", "file", "effort", "version"})
-
-
-class Saved(str):
-    """The id of a label that was saved: MONAI Label tells its app nothing else of it.
-
-    Attributes
-    ----------
-    tag : str
-    earlier : str
-        The name under which the label is kept that it replaced; empty if it replaced none, or one that is the same.
-    """
-
-    tag: str
-    earlier: str
-
-    def __new__(cls, image_id: str, tag: str, earlier: str) -> Saved:
-        """Make an id that knows more."""
-        saved = super().__new__(cls, image_id)
-        saved.tag, saved.earlier = tag, earlier
-        return saved
 
 
 class VesselDatastore(NestedDatastore):
@@ -134,11 +114,22 @@ class VesselDatastore(NestedDatastore):
                 info |= self._view(image_id, info, study) | self._effort(image_id, labels, study)
             return Saved(image_id, tag, self._store_label(image_id, labels, study, tag, info))
 
-    def keep_proposal(self, image_id: str, mask: str, version: str, view: RunView | None = None) -> None:
-        """Keep the mask that was served for an image, looked at so, to tell later what was corrected."""
-        study = self._study(image_id)
-        info = {"version": version, "view": (view or RunView()).told()}
-        self._store_label(image_id, read_mask(mask, study), study, PROPOSAL, info)
+    def keep_proposal(
+        self, image_id: str, mask: str, version: str, view: RunView | None = None, stopped: bool = False
+    ) -> None:
+        """Keep the mask that was served for an image, looked at so, to tell later what was corrected.
+
+        Frames that were not looked at keep what was proposed for them before; if it was stopped, also those in which
+        nothing was found yet.
+        """
+        study, view = self._study(image_id), view or RunView()
+        found = read_mask(mask, study)
+        outlined = _outlined(found, view, stopped)
+        with self._changing_file():
+            before = None if outlined.all() else self._proposed(image_id, study)
+            if before is not None:
+                found = np.where(outlined[:, None, None], found, before)
+            self._store_label(image_id, found, study, PROPOSAL, {"version": version, "view": view.told()})
 
     def proposal(self, image_id: str) -> str | None:
         """Return the file of the mask last served for an image, if there is one."""
@@ -204,7 +195,7 @@ class VesselDatastore(NestedDatastore):
             before = self._datastore.label(image_id, tag)
             target = folder / f"{image_id}.nrrd"
             there = folder / f"{image_id}{before.ext}" if before else target
-            kept = set_aside(there, image_id) if tag == FINAL and _is_another(there, labels, study) else ""
+            kept = set_aside(there, image_id, study, labels) if tag == FINAL else ""
             write_mask(labels, study, target)
             known.labels[tag] = DataModel(info={**info, "ts": int(time.time()), "name": target.name}, ext=".nrrd")
             self._update_datastore_file()
@@ -224,15 +215,18 @@ class VesselDatastore(NestedDatastore):
     def _effort(self, image_id: str, labels: np.ndarray, study: Study) -> dict[str, Any]:
         """Return how many pixels of the proposal were changed, if one was served and is of this size."""
         with self._guard:
-            kept, path = self._datastore.label(image_id, PROPOSAL), self.proposal(image_id)
-            if kept is None or path is None:
-                return {}
-            try:
-                proposed = read_mask(path, study)
-            except ImageError:
-                return {}
+            kept, proposed = self._datastore.label(image_id, PROPOSAL), self._proposed(image_id, study)
+        if kept is None or proposed is None:
+            return {}
         changed, vessel = int((proposed != labels).sum()), int((labels > 0).sum())
         return {"effort": {"changed": changed, "vessel": vessel, "version": kept.info.get("version")}}
+
+    def _proposed(self, image_id: str, study: Study) -> np.ndarray | None:
+        """Return what was proposed for an image; None if nothing was, or nothing of this size."""
+        path = self.proposal(image_id)
+        with suppress(ImageError):
+            return None if path is None else read_mask(path, study)
+        return None
 
     def _renumber(self, labels: np.ndarray, info: dict[str, Any]) -> np.ndarray:
         """Give each segment the value of the label of its name; `label_info` lists names and the values they have."""
@@ -266,21 +260,20 @@ def _must_be_same(image_id: str, stored: Path, sent: Study) -> None:
         raise HTTPException(409, f"'{image_id}' is another image, with a label; send this one under another name")
 
 
-def _is_another(label: Path, labels: np.ndarray, study: Study) -> bool:
-    """Say whether a file holds a label other than this one."""
-    try:
-        return label.is_file() and not np.array_equal(read_mask(label, study), labels)
-    except ImageError:
-        # Damaged, or of another size: somebody may be able to mend it.
-        return True
-
-
 def _same_pixels(one: Study, other: Study) -> bool:
     # Frame by frame: a run need not be in memory twice.
     frames = range(len(one.pixels))
     return one.pixels.shape == other.pixels.shape and all(
         np.array_equal(one.pixels[frame], other.pixels[frame]) for frame in frames
     )
+
+
+def _outlined(found: np.ndarray, view: RunView, stopped: bool) -> np.ndarray:
+    """Return which frames of a mask were outlined, (frames,) bool, if a run was looked at so."""
+    outlined = np.zeros(len(found), bool)
+    outlined[view.first : view.last + 1 if view.last >= 0 else None] = True
+    # Which frame has its peak is found out, and what is stopped does not come to all frames.
+    return outlined & found.any(axis=(1, 2)) if stopped or view.projection == "peak" else outlined
 
 
 def _looked_at(label: DataModel | None) -> dict[str, Any]:

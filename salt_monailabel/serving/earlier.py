@@ -14,6 +14,9 @@ import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
+
+from salt_monailabel.imaging import ImageError, Study, read_mask
 from salt_monailabel.whole_files import written_whole
 
 # Hidden in the folder of the labels: beside it, it would be taken for one of another tag.
@@ -21,14 +24,51 @@ FOLDER = ".earlier"
 KEPT = 5
 
 
-def set_aside(label: Path, image: str) -> str:
-    """Keep a copy of the label of an image, which is about to be replaced, and return its name.
+class Saved(str):
+    """The id of a label that was saved: MONAI Label tells its app nothing else of it.
+
+    Attributes
+    ----------
+    tag : str
+    earlier : str
+        The name under which the label is kept that it replaced; empty if it replaced none, or one that is the same.
+    """
+
+    tag: str
+    earlier: str
+
+    def __new__(cls, image_id: str, tag: str, earlier: str) -> Saved:
+        """Make an id that knows more."""
+        saved = super().__new__(cls, image_id)
+        saved.tag, saved.earlier = tag, earlier
+        return saved
+
+
+def set_aside(label: Path, image: str, study: Study, new: np.ndarray) -> str:
+    """Keep a copy of a label that is about to be replaced.
+
+    Parameters
+    ----------
+    label : Path
+        There need be none yet.
+    image : str
+        The id of its image.
+    study : Study
+    new : ndarray of uint8, (frames, rows, columns)
+        What is to replace it.
+
+    Returns
+    -------
+    str
+        The name of the copy; empty if there was no label, or the same.
 
     Raises
     ------
     OSError
         If there is no room or no permission: then it should not be replaced.
     """
+    if not label.is_file() or _is_same(label, study, new):
+        return ""
     folder = label.parent / FOLDER / image
     folder.mkdir(parents=True, exist_ok=True)
     # Whatever the clock says, the one that is added now is none of the oldest.
@@ -45,3 +85,11 @@ def set_aside(label: Path, image: str) -> str:
 def forget(labels: Path, image: str) -> None:
     """Remove what is kept of an image in a folder of labels."""
     shutil.rmtree(labels / FOLDER / image, ignore_errors=True)
+
+
+def _is_same(label: Path, study: Study, new: np.ndarray) -> bool:
+    try:
+        return np.array_equal(read_mask(label, study), new)
+    except ImageError:
+        # Damaged, or of another size: somebody may be able to mend it.
+        return False

@@ -149,7 +149,7 @@ def emphasis(labels: np.ndarray, proposed: np.ndarray) -> np.ndarray:
     Nothing is emphasised where most of the label was drawn anew: there was no proposal worth correcting.
     """
     changed = labels != proposed
-    if changed.sum() > (labels > 0).sum():
+    if changed.sum() >= (labels > 0).sum():
         return np.ones(labels.shape, np.float32)
     return np.where(ndimage.binary_dilation(changed, iterations=2), CORRECTED, 1).astype(np.float32)
 

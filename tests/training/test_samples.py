@@ -346,3 +346,9 @@ def test_a_label_that_has_little_of_the_proposal_is_no_correction() -> None:
     labels = np.zeros((20, 20), np.uint8)
     labels[:5] = 1
     assert (emphasis(labels, 1 - labels) == 1).all()
+
+
+def test_a_frame_for_which_nothing_was_proposed_is_no_correction() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[:5] = 1
+    assert (emphasis(labels, np.zeros_like(labels)) == 1).all()

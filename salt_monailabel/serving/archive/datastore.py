@@ -21,7 +21,8 @@ from salt_monailabel.imaging.run import RunView
 from salt_monailabel.imaging.segmentation import write_segmentation
 from salt_monailabel.versions import BASE
 
-from ..datastore import FINAL, Saved
+from ..datastore import FINAL
+from ..earlier import Saved
 from ..uploads import discarded_on_error
 from .background import Background, reason_of
 from .catalogue import Drawing
