@@ -24,6 +24,7 @@ from salt_monailabel.inference.uncertainty import Uncertainty, assess
 from salt_monailabel.versions import BASE, VersionStore
 
 from .access.audit import AuditLog
+from .access.tokens import Role, current_role
 from .archive.opening import open_archive
 from .datastore import FINAL, VesselDatastore
 from .earlier import Saved
@@ -142,7 +143,8 @@ class SaltApp(MONAILabelApp):
         store = self.datastore()
         ours = isinstance(image, str) and isinstance(store, VesselDatastore) and bool(store.get_image_uri(image))
         self.audit.record(f"infer {request['model']}", image=image if ours else None, version=version)
-        if ours and request["model"] == "salt":
+        # Who may only look must not change what is learned from a label of others.
+        if ours and request["model"] == "salt" and current_role.get() >= Role.ANNOTATOR:
             told, asked = answer["params"], RunView.of(request)
             # Of frames as they are, an answer does not say which.
             view = replace(RunView.of(told["view"]), first=asked.first, last=asked.last)

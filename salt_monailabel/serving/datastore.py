@@ -205,7 +205,7 @@ class VesselDatastore(NestedDatastore):
 
     def _view(self, image_id: str, sent: dict[str, Any], study: Study) -> dict[str, Any]:
         """Return how a run was looked at when its label was drawn, as far as is known."""
-        if sent.get("view"):
+        if sent.get("view") is not None:
             view = RunView.of(sent["view"])
             view.check(study)
             return {"view": view.told()}

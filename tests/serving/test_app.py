@@ -222,7 +222,7 @@ def test_a_look_at_what_is_no_run_is_refused_with_a_label_too(viewer: Viewer, ci
     assert viewer.infer("salt", "flat", projection="peak").status_code == 400
 
 
-@pytest.mark.parametrize("said", [None, {"subtract": True, "mask_frame": 1}, {"projection": "none"}])
+@pytest.mark.parametrize("said", [None, {}, {"subtract": True, "mask_frame": 1}, {"projection": "none"}])
 def test_a_label_remembers_how_the_run_was_looked_at(
     viewer: Viewer, cine: Upload, said: dict[str, object] | None
 ) -> None:

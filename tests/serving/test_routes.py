@@ -215,6 +215,19 @@ def test_a_viewer_logs_in_with_its_token_as_the_password(tmp_path: Path) -> None
         assert viewer.send("POST", "/train/salt", json={}, headers=bearer).status_code == 403
 
 
+def test_only_who_may_submit_changes_what_counts_as_proposed(tmp_path: Path) -> None:
+    file = TokenFile(tmp_path / "tokens.json")
+    tokens = {role: file.add(role.value, role, 1) for role in (Role.READER, Role.ANNOTATOR)}
+    proposal = tmp_path / "studies" / "labels" / "original" / "one.nrrd"
+    with our_server(tmp_path / "studies", tokens="always") as viewer:
+        bearers = {role: {"Authorization": f"Bearer {token}"} for role, token in tokens.items()}
+        files = {"file": png(IMAGE)}
+        viewer.send("PUT", "/datastore/image", params={"image": "one"}, files=files, headers=bearers[Role.ANNOTATOR])
+        for role, kept in ((Role.READER, False), (Role.ANNOTATOR, True)):
+            answer = viewer.send("POST", "/infer/salt", params={"image": "one"}, headers=bearers[role])
+            assert (answer.status_code, proposal.exists()) == (200, kept)
+
+
 def test_on_this_computer_no_login_is_asked_for(viewer: Viewer) -> None:
     assert viewer.send("GET", "/auth/").json()["enabled"] is False
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .audit import LOCAL, UNKNOWN, AuditLog, current_user
 from .refusals import LONGEST_PATH, Refusals
-from .tokens import Role, TokenError, TokenFile
+from .tokens import Role, TokenError, TokenFile, current_role
 from .transfers import recorded
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Access:
             await send({"type": "websocket.close", "code": 1008})
             return
         self._refusals.settle()
-        reset = current_user.set(UNKNOWN)
+        user, role = current_user.set(UNKNOWN), current_role.set(Role.READER)
         try:
             self._check_page(scope)
         except HTTPException as refusal:
@@ -100,7 +100,8 @@ class Access:
         else:
             await self._shared(scope, receive, send)
         finally:
-            current_user.reset(reset)
+            current_user.reset(user)
+            current_role.reset(role)
 
     def _check_page(self, scope: Scope) -> None:
         """Refuse what a web page of others makes a browser on this computer send."""
@@ -119,6 +120,7 @@ class Access:
         try:
             name, role = self._bearer(scope)
             current_user.set(name)
+            current_role.set(role)
             needed = role_needed(scope["method"], scope["path"])
             if role < needed:
                 asked = f"{scope['method']} {scope['path'][:LONGEST_PATH]}"

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -44,6 +45,10 @@ class Role(Enum):
     def __lt__(self, other: Role) -> bool:
         order = list(Role)
         return order.index(self) < order.index(other)
+
+
+# What whoever sent the request under way may do; without our gate there are no roles.
+current_role: ContextVar[Role] = ContextVar("current_role", default=Role.TRAINER)
 
 
 @dataclass(frozen=True)
