@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from salt_monailabel.adapters import AdapterError
 from salt_monailabel.imaging import ImageError, read_mask
 from salt_monailabel.imaging.burned_in import burned_in
 from salt_monailabel.imaging.run import RunView
+from salt_monailabel.models import WeightsError
 from salt_monailabel.training.held_back import images_held_back
 from salt_monailabel.training.metrics import cl_dice, dice
-from salt_monailabel.versions import BASE
+from salt_monailabel.versions import BASE, VersionError
 
 from ..datastore import FINAL, VesselDatastore
 from ..host import ModelHost
 from ..sharing import CaseNames
 from .cards import moment
 from .rendering import Case, Effort, render
+
+logger = logging.getLogger(__name__)
 
 # Held-back images that are segmented for the report: it is to be there in seconds.
 SEGMENTED = 8
@@ -65,13 +70,20 @@ def without_dates(efforts: Sequence[Effort]) -> list[Effort]:
 
 
 def _cases(store: VesselDatastore, host: ModelHost, names: CaseNames) -> Iterator[Case]:
-    """Return a frame with a label of each image that is held back, as the model in use segments it."""
+    """Return a frame with a label of each image that is held back, as the model in use segments it; none without it."""
     pairs = {pair["id"]: pair for pair in store.datalist()}
-    held_back = images_held_back(pairs)[:SEGMENTED]
+    held_back = images_held_back(pairs)
     if not held_back:
         return
-    predictor, version = host.predictor()
-    for name in held_back:
+    try:
+        predictor, version = host.predictor()
+        card = {} if version == BASE else host.store.card(version)
+    except (AdapterError, WeightsError, VersionError, OSError) as error:
+        logger.warning("the report shows no images, as the version in use cannot be loaded: %s", error)
+        return
+    # The first labels were learned from but for a block, before there were enough to hold one back.
+    learned = {*card.get("learned_in_part", ()), *card.get("learned_whole", ())}
+    for name in [name for name in held_back if name not in learned][:SEGMENTED]:
         try:
             image = pairs[name]["image"]
             text = burned_in(host.studies.read(image), Path(image))
