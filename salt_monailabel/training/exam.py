@@ -6,6 +6,7 @@ are looked at, each as large as the model sees at once.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,16 @@ def questions_of(frames: Sequence[LabelledFrame], corner: int | None, seen: int)
         share = WINDOWS // count + (number < WINDOWS % count)
         questions += [window for window, _ in zip(_windows(frame, corner, seen), range(share), strict=False)]
     return questions
+
+
+def fingerprint(questions: Sequence[Question]) -> str:
+    """Return a hash of what is asked: equal questions have one right answer, and a model answers them alike."""
+    digest = hashlib.sha256()
+    for asked in questions:
+        digest.update(repr((asked.rgb.shape, asked.magnify)).encode())
+        for plane in (asked.rgb, asked.labels, asked.counts):
+            digest.update(plane.tobytes())
+    return digest.hexdigest()
 
 
 def _windows(frame: LabelledFrame, corner: int | None, seen: int) -> Iterator[Question]:

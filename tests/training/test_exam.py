@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from salt_monailabel.training.exam import (
     HeldBackScore,
     Question,
     clearly_better,
+    fingerprint,
     questions_of,
     score_held_back,
     why_not,
@@ -190,3 +192,15 @@ def test_the_whole_of_an_update_is_better_if_most_images_say_so() -> None:
 def test_what_nothing_can_judge_is_not_put_in_use() -> None:
     nothing = HeldBackScore(0, 0, (), 0)
     assert "no vessel held back" in why_not(nothing, nothing, (), (), 0)
+
+
+def test_what_is_asked_is_another_if_anything_in_it_is() -> None:
+    frame = located(np.eye(64, dtype=np.uint8))
+    asked = fingerprint(questions_of([frame], 4, SEEN))
+    assert fingerprint(questions_of([replace(frame, share=0.5)], 4, SEEN)) == asked
+    drawn, image = frame.labels.copy(), frame.rgb.copy()
+    drawn[32, 30], image[32, 30] = 1, 1
+    others = [replace(frame, labels=drawn), replace(frame, rgb=image)]
+    found = {asked, *(fingerprint(questions_of([other], 4, SEEN)) for other in others)}
+    found |= {fingerprint(questions_of([frame], None, SEEN)), fingerprint(questions_of([frame], 4, SEEN // 8))}
+    assert len(found) == 5

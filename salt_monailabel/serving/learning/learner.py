@@ -122,7 +122,8 @@ class Learner:
         start = values(adapter)
         result = self._train(adapter, start, wish, material, known, started, on_step)
         before, after = (result["held_back"][when]["images"] for when in ("before", "after"))
-        judging, (best, first) = _keys(material), _past_scores(material, known, before)
+        judging = self._judging(material)
+        best, first = _past_scores(judging, known, before)
         card = {
             **card_of(self.host.options.base, adapter.model),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -161,8 +162,8 @@ class Learner:
     ) -> dict[str, Any]:
         """Train, judge before and after, and return what was done, as the card has it under `training`."""
         update = wish.mode == "update"
-        device = best_device(wish.device)
-        before, judging = _known_score(known, material) or self._score_in_use(adapter if update else None, material)
+        device, keys = best_device(wish.device), self._judging(material)
+        before, judging = _known_score(known, keys) or self._score_in_use(adapter if update else None, material)
         budget = wish.seconds or self.host.options.budget(material.images, wish.mode, device.type)
         if update and not wish.seconds:
             # The whole of an update has a time, not its steps alone; judging comes twice more.
@@ -173,7 +174,7 @@ class Learner:
             self._settle(adapter, start, material.exam) if update else (self._judge(adapter, material.exam), 1.0)
         )
         final = history[-max(1, len(history) // 10) :]
-        reason = why_not(before, after, *_past_scores(material, known, before.images), material.tried)
+        reason = why_not(before, after, *_past_scores(keys, known, before.images), material.tried)
         return {
             "mode": wish.mode,
             "images": material.images,
@@ -224,6 +225,10 @@ class Learner:
         with utils.parametrize.cached():
             return score_held_back(self._predictor(adapter), exam)
 
+    def _judging(self, material: Material) -> list[str]:
+        """Return what a card calls what judges: asked about otherwise, or scored in another way, it is another."""
+        return [f"{name} {asked} at {self.host.options.threshold:g}" for name, asked in material.asked_sha256.items()]
+
     def _misplaced(self, predictor: Predictor, name: str, label: str, frame: LabelledFrame) -> str:
         """Return why the outline of an image does not lie on its vessels; nothing if it does, as far as is known."""
         if (name, label) not in self._in_place:
@@ -247,24 +252,20 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return times
 
 
-def _keys(material: Material) -> list[str]:
-    """Return what a card calls the labels that judge: one that is corrected, or seen in another way, is another."""
-    seen = "" if material.modality is None else f" as {material.modality}"
-    return [f"{name} {label}{seen}" for name, label in material.judging_sha256.items()]
-
-
-def _known_score(known: Mapping[str, Any], material: Material) -> tuple[HeldBackScore, float] | None:
-    """Return the score of the version in use and the seconds that judging took, if the same labels judged it."""
+def _known_score(known: Mapping[str, Any], keys: Sequence[str]) -> tuple[HeldBackScore, float] | None:
+    """Return the score of the version in use and the seconds that judging took, if it was asked the same."""
     told = known.get("training", {})
-    if "judging_seconds" not in told or [*known.get("best", {})] != _keys(material):
+    if "judging_seconds" not in told or [*known.get("best", {})] != keys:
         return None
     after = told["held_back"]["after"]
     return HeldBackScore(**{**after, "images": tuple(after["images"])}), told["judging_seconds"]
 
 
-def _past_scores(material: Material, known: Mapping[str, Any], now: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Return the best and the first Dice of the labels that judge: of the card of the version in use, and of now."""
-    scores = list(zip(_keys(material), now, strict=True))
+def _past_scores(
+    keys: Sequence[str], known: Mapping[str, Any], now: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Return the best and the first Dice on what judges: of the card of the version in use, and of now."""
+    scores = list(zip(keys, now, strict=True))
     best = [max(known.get("best", {}).get(key, score), score) for key, score in scores]
     return best, [known.get("first", {}).get(key, score) for key, score in scores]
 

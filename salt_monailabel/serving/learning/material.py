@@ -16,7 +16,7 @@ import numpy as np
 from salt_monailabel.imaging import ImageError, Modality
 from salt_monailabel.imaging.run import RunView
 from salt_monailabel.training import LabelledFrame, read_labelled
-from salt_monailabel.training.exam import Exam, Question, questions_of
+from salt_monailabel.training.exam import Exam, Question, fingerprint, questions_of
 from salt_monailabel.training.held_back import JUDGES, block, corner_of_block, without
 from salt_monailabel.training.update import Lesson, Past, votes
 
@@ -39,10 +39,8 @@ class Material:
         What could not be used, and why.
     labels_sha256 : mapping of name to str
         The labels that are learned from, by the hash of what was read.
-    judging_sha256 : mapping of name to str
-        Those that judge.
-    modality : str, optional
-        What all images were said to be of.
+    asked_sha256 : mapping of name to str
+        The images that judge, by the hash of what is asked about them.
     """
 
     newest: Sequence[LabelledFrame]
@@ -52,8 +50,7 @@ class Material:
     tried: int
     skipped: Sequence[str]
     labels_sha256: Mapping[str, str]
-    judging_sha256: Mapping[str, str]
-    modality: Modality | None = None
+    asked_sha256: Mapping[str, str]
 
     @property
     def images(self) -> int:
@@ -119,8 +116,8 @@ def read_material(
     ask(lesson.tried, JUDGES)
     tried = len(exam)
     ask([*lesson.new, *(name for name in lesson.first if name in in_part)], votes(tried))
-    judging = {name: reader.labels_sha256[name] for name in exam}
-    return Material(newest, replayed, in_part, exam, tried, reader.skipped, learned, judging, modality)
+    asked = {name: fingerprint(questions) for name, questions in exam.items()}
+    return Material(newest, replayed, in_part, exam, tried, reader.skipped, learned, asked)
 
 
 def _blocks(frames: Sequence[LabelledFrame], most: int) -> dict[str, int]:
