@@ -36,6 +36,10 @@ class Past:
     in_part: Mapping[str, int] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
 
+    def knows(self, name: str) -> bool:
+        """Whether an image was learned from."""
+        return name in self.in_part or name in self.whole
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -73,12 +77,14 @@ def choose(times: Mapping[str, int], past: Past, rng: np.random.Generator) -> Le
     Returns
     -------
     Lesson
-        Labels newer than what was learned, the last of all if there are none; as many earlier ones as may be; none of
-        the images held back.
+        Labels newer than what was learned; if there are none, those of images never learned from, such as were copied
+        here with their dates, and else the last of all. As many earlier ones as may be; none of the images held back.
     """
     held_back = images_held_back(times)
     ordered = sorted((name for name in times if name not in held_back), key=lambda name: (times[name], name))
-    newest = [name for name in ordered if times[name] > past.until][-NEWEST:] or ordered[-1:]
+    newer = [name for name in ordered if times[name] > past.until]
+    # Not together: thousands of them would leave little weight for what was corrected just now.
+    newest = (newer or [name for name in ordered if not past.knows(name)] or ordered[-1:])[-NEWEST:]
     earlier = [name for name in ordered if name not in newest]
     replayed = rng.choice(earlier, min(REPLAYED, len(earlier)), replace=False).tolist() if earlier else []
     return _judged(newest, replayed, times, past)
@@ -91,11 +97,11 @@ def everything(times: Mapping[str, int], past: Past) -> Lesson:
 
 
 def _judged(newest: Sequence[str], replayed: Sequence[str], times: Mapping[str, int], past: Past) -> Lesson:
-    never_learned = [name for name in images_held_back(times) if name not in past.in_part and name not in past.whole]
+    never_learned = [name for name in images_held_back(times) if not past.knows(name)]
     judges = [*never_learned, *sorted(name for name in past.in_part if name in times)]
     tried = [name for name in judges if times[name] <= past.until]
     new = [name for name in judges if times[name] > past.until]
-    first = [name for name in newest if name not in past.in_part and name not in past.whole]
+    first = [name for name in newest if not past.knows(name)]
     return Lesson(tuple(newest), tuple(replayed), tuple(tried), tuple(new), tuple(first))
 
 

@@ -43,9 +43,26 @@ def test_the_newest_labels_are_those_not_learned_from_yet() -> None:
 
 def test_without_a_new_label_the_last_one_is_learned_again() -> None:
     times = {"a": 1, "b": 3, "c": 2}
-    lesson = choose(times, Past(3), np.random.default_rng(0))
+    lesson = choose(times, Past(3, {"a": 0}, frozenset("bc")), np.random.default_rng(0))
     assert lesson.newest == ("b",)
     assert set(lesson.replayed) == {"a", "c"}
+
+
+def test_labels_of_old_dates_that_nothing_learned_from_are_new_if_no_others_are() -> None:
+    learned = frozenset({"x", "y"})
+    copied = {f"copied {number}": number for number in range(3000)}
+    times = {**copied, "x": 4000, "y": 5000}
+    held_back = images_held_back(times)
+    waiting = [name for name in copied if name not in held_back]
+    for _ in range(3):
+        lesson = choose(times, Past(5000, {}, learned), np.random.default_rng(0))
+        assert lesson.newest == lesson.first == tuple(waiting[-NEWEST:])
+        learned |= {*lesson.newest}
+        waiting = waiting[:-NEWEST]
+    # What was just corrected is not one of many.
+    corrected = next(name for name in copied if name not in held_back)
+    lesson = choose({**times, corrected: 5001}, Past(5000, {}, learned), np.random.default_rng(0))
+    assert lesson.newest == (corrected,)
 
 
 @given(TIMES, st.data(), st.integers(0, 1000))

@@ -100,9 +100,7 @@ class Learner:
             raise ImageError("there is no labelled image to learn from: submit a label first")
         current = self.host.store.current()
         known = self.host.store.card(current) if current else {}
-        past = Past(
-            known.get("learned_until", 0), known.get("learned_in_part", {}), frozenset(known.get("learned_whole", ()))
-        )
+        past = _past(known)
         rng = np.random.default_rng()
         lesson = choose(times, past, rng) if wish.mode == "update" else everything(times, past)
         adapter = self._adapter(current if wish.mode == "update" else None)
@@ -250,6 +248,12 @@ def _times(files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
         with suppress(FileNotFoundError):
             times[name] = min(Path(pair["label"]).stat().st_mtime_ns, now)
     return times
+
+
+def _past(known: Mapping[str, Any]) -> Past:
+    """Return what the version of a card has learned; nothing of the future, be it that the clock was set back since."""
+    until = min(known.get("learned_until", 0), time.time_ns())
+    return Past(until, known.get("learned_in_part", {}), frozenset(known.get("learned_whole", ())))
 
 
 def _known_score(known: Mapping[str, Any], keys: Sequence[str]) -> tuple[HeldBackScore, float] | None:

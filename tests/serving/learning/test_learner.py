@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,14 @@ def test_a_version_that_cannot_be_published_leaves_the_one_before_in_use(
     assert again.params["version"] == "0001"
     assert np.array_equal(again.labels, lesson.after.labels)
     assert VersionStore(copy / "adapters").versions() == ["0001"]
+
+
+def test_a_label_is_new_again_after_the_clock_was_set_back(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = Learner(ModelHost(Options(), VersionStore(copy / "adapters")))
+    card, now = learner.host.store.card("0001"), time.time_ns()
+    monkeypatch.setattr(learner.host.store, "card", lambda name: {**card, "learned_until": now + 10**15})
+    version = learner.learn(Wish(seconds=0.1), [pair(copy, "good")])["version"]
+    assert now < read_card(learner.host.store.path(version))["learned_until"] <= time.time_ns()
 
 
 def test_training_goes_on_from_the_version_in_use(copy: Path) -> None:
