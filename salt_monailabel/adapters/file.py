@@ -2,7 +2,8 @@
 
 The tensors are the trained parameters under their names in the model and, for methods written in singular vectors,
 `basis.sketch`, four numbers per adapted weight in the order of their names. The header's `card` is JSON: `format`,
-`config` (the `AdapterConfig`), `base_fingerprint`, and whatever else was given, such as labels and scores.
+`config` (the `AdapterConfig`), `base_fingerprint`, `basis_fingerprint` (of the sketch, for people: what is compared is
+the sketch itself), and whatever else was given, such as labels and scores.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from salt_monailabel.whole_files import written_whole
 
 from .adapter import Adapter, attach
-from .basis import SKETCH_TOLERANCE, sketch
+from .basis import SKETCH_TOLERANCE, fingerprint, sketch
 from .config import AdapterConfig
 
 FORMAT = "salt-adapter/1"
@@ -67,6 +68,7 @@ def save(adapter: Adapter, path: str | Path, card: Mapping[str, Any] | None = No
     tensors = {name: tensor.to("cpu").contiguous() for name, tensor in adapter.state().items()}
     if adapter.bases:
         tensors[SKETCH] = _sketches(adapter)
+        whole["basis_fingerprint"] = fingerprint([(SKETCH, tensors[SKETCH])])
     _write(Path(path), tensors, whole)
     return whole
 

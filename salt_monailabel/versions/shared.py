@@ -9,12 +9,12 @@ from salt_monailabel.imaging.pseudonyms import Pseudonyms
 
 # What it takes to use an adapter, and how it came about.
 _CARD = (
-    "format", "config", "base_fingerprint", "trainable_parameters", "base", "labels", "input_size", "text_dim",
-    "version", "parent", "modality",
+    "format", "config", "base_fingerprint", "basis_fingerprint", "trainable_parameters", "base", "labels", "input_size",
+    "text_dim", "version", "parent", "modality",
 )  # fmt: skip
 _TRAINING = (
-    "mode", "images", "newest", "steps", "seconds", "device", "loss", "train_dice", "held_back", "share_of_the_way",
-    "promoted",
+    "mode", "images", "newest", "steps", "seconds", "device", "loss", "loss_curve", "train_dice", "held_back",
+    "share_of_the_way", "promoted",
 )  # fmt: skip
 
 

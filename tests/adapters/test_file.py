@@ -224,6 +224,15 @@ def test_the_card_comes_back_as_it_was_written(adapter: Adapter, path: Path) -> 
     assert AdapterConfig.from_dict(stored["config"]) == adapter.config
 
 
+def test_a_card_tells_the_basis_by_its_fingerprint(basis_cache: Path, path: Path) -> None:
+    cards = [
+        save(attach(network(seed), network_config("salt diagonal"), cache=basis_cache), path) for seed in (0, 0, 1)
+    ]
+    one, again, other = (card["basis_fingerprint"] for card in cards)
+    assert one == again != other
+    assert "basis_fingerprint" not in save(attach(network(), network_config("lora"), cache=basis_cache), path)
+
+
 def test_what_a_card_says_of_itself_cannot_be_overridden(adapter: Adapter, path: Path) -> None:
     card = save(adapter, path, {"format": "mine", "base_fingerprint": "mine"})
     assert card["format"] == FORMAT

@@ -40,6 +40,8 @@ from .wish import Wish
 
 logger = logging.getLogger(__name__)
 
+# Of the loss of a training, in its card.
+POINTS = 10
 Pairs = Sequence[Mapping[str, Any]]
 
 
@@ -182,6 +184,7 @@ class Learner:
             "seconds": round(time.perf_counter() - started, 1),
             "device": device.type,
             "loss": round(sum(p.loss for p in final) / len(final), 4),
+            "loss_curve": _curve([progress.loss for progress in history]),
             "judging_seconds": round(judging, 2),
             "train_dice": round(sum(p.dice for p in final) / len(final), 4),
             "held_back": {
@@ -272,6 +275,11 @@ def _past_scores(
     scores = list(zip(keys, now, strict=True))
     best = [max(known.get("best", {}).get(key, score), score) for key, score in scores]
     return best, [known.get("first", {}).get(key, score) for key, score in scores]
+
+
+def _curve(losses: Sequence[float]) -> list[float]:
+    """Return the means of `POINTS` stretches of a training one after the other, of fewer if there are fewer steps."""
+    return [round(float(part.mean()), 4) for part in np.array_split(losses, min(POINTS, len(losses)))]
 
 
 def _never(name: str, label: str, frame: LabelledFrame) -> str:

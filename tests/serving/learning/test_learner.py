@@ -18,14 +18,16 @@ import torch
 
 from salt_monailabel.adapters import read_card
 from salt_monailabel.imaging import ImageError, Modality, Study, read_study
+from salt_monailabel.imaging.pseudonyms import Pseudonyms
 from salt_monailabel.serving.host import ModelHost
-from salt_monailabel.serving.learning.learner import Learner
+from salt_monailabel.serving.learning.learner import Learner, _curve
 from salt_monailabel.serving.learning.wish import Wish
 from salt_monailabel.serving.options import Options
 from salt_monailabel.training.exam import HeldBackScore
-from salt_monailabel.training.held_back import images_held_back
+from salt_monailabel.training.held_back import RULE, images_held_back
 from salt_monailabel.training.update import values
 from salt_monailabel.versions import VersionStore
+from salt_monailabel.versions.shared import shared_card
 
 from ..viewer import Answer, Viewer, contents, drawing, one_slice, png, serving
 
@@ -213,6 +215,44 @@ def test_the_card_says_what_was_learned_from_and_what_judged_it(lesson: Lesson) 
     assert "block" in judged["rule"]
     assert judged["after"]["dice"] > judged["before"]["dice"]
     assert card["training"]["promoted"] is True
+
+
+def test_a_card_says_how_its_version_came_about(copy: Path) -> None:
+    asked: dict[str, Any] = {"seconds": 0.5, "learning_rate": 0.001, "asked_by": "ann"}
+    store, losses = VersionStore(copy / "adapters"), []
+    Learner(ModelHost(Options(), store)).learn(
+        Wish(**asked), [pair(copy, "good")], on_step=lambda progress: losses.append(progress.loss)
+    )
+    first, card = store.card("0001"), store.card("0002")
+    assert (card["version"], card["parent"], card["asked_by"]) == ("0002", "0001", "ann")
+    for of in ("base_fingerprint", "basis_fingerprint"):
+        assert card[of] == first[of]
+        assert len(bytes.fromhex(card[of])) == 32
+    assert card["base_fingerprint"] != card["basis_fingerprint"]
+    label = copy / "labels" / "final" / "good.nrrd"
+    assert card["images"] == ["good"]
+    assert card["labels_sha256"] == {"good": hashlib.sha256(label.read_bytes()).hexdigest()}
+    assert (card["learned_in_part"].keys(), card["learned_whole"]) == ({"good"}, [])
+    told = card["training"]
+    assert (told["mode"], told["images"], told["newest"], told["skipped"]) == ("update", 1, 1, [])
+    assert (told["steps"], told["device"]) == (len(losses), "cpu")
+    assert told["seconds"] >= asked["seconds"]
+    assert len(told["loss_curve"]) == min(10, len(losses))
+    assert min(losses) - 1e-4 <= min(told["loss_curve"] + [told["loss"]])
+    assert max(told["loss_curve"] + [told["loss"]]) <= max(losses) + 1e-4
+    held_back = told["held_back"]
+    assert held_back["rule"] == RULE
+    for score in (held_back["before"], held_back["after"]):
+        assert 0 < score["dice"] <= 1
+        assert 0 < score["cl_dice"] <= 1
+        assert len(score["images"]) == 1
+    assert (told["promoted"], told["why_not"] == "") in ((True, True), (False, False))
+    assert shared_card(card, Pseudonyms())["basis_fingerprint"] == card["basis_fingerprint"]
+
+
+def test_the_losses_of_a_training_are_told_in_few_points() -> None:
+    assert _curve(list(range(100))) == [4.5 + 10 * tenth for tenth in range(10)]
+    assert _curve([0.5, 0.25]) == [0.5, 0.25]
 
 
 def test_an_update_that_is_worse_on_what_was_held_back_is_kept_but_not_put_in_use(
