@@ -230,7 +230,8 @@ class CropSampler:
         self.size = size
         self.rng = rng
         self.augmentation = augmentation or Augmentation()
-        self._images = [torch.from_numpy(f.rgb.transpose(2, 0, 1).copy()) for f in frames]
+        # Not copied: a refit holds all labelled frames.
+        self._images = [torch.from_numpy(f.rgb).permute(2, 0, 1) for f in frames]
         self._labels = [f.labels for f in frames]
         self._weights = [np.ones(f.labels.shape, np.float32) if f.weight is None else f.weight for f in frames]
         # Where nothing counts there is nothing to learn, and nothing to be seen of what is held back.

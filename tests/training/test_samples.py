@@ -352,3 +352,8 @@ def test_a_frame_for_which_nothing_was_proposed_is_no_correction() -> None:
     labels = np.zeros((20, 20), np.uint8)
     labels[:5] = 1
     assert (emphasis(labels, np.zeros_like(labels)) == 1).all()
+
+
+def test_a_sampler_holds_no_image_a_second_time() -> None:
+    one = frame(80, 96)
+    assert np.shares_memory(CropSampler([one], SIZE, np.random.default_rng(0))._images[0].numpy(), one.rgb)
