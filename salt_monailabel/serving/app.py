@@ -145,8 +145,9 @@ class SaltApp(MONAILabelApp):
         self.audit.record(f"infer {request['model']}", image=image if ours else None, version=version)
         # Who may only look must not change what is learned from a label of others.
         if ours and request["model"] == "salt" and current_role.get() >= Role.ANNOTATOR:
-            told, asked = answer["params"], RunView.of(request)
+            told = answer["params"]
             # Of frames as they are, an answer does not say which.
+            asked = RunView.of({key: request[key] for key in ("frame", "frames") if key in request})
             view = replace(RunView.of(told["view"]), first=asked.first, last=asked.last)
             try:
                 store.keep_proposal(image, answer["file"], version, view, told["stopped"])

@@ -16,7 +16,7 @@ from . import names, nodes
 from .browsing import holder, place
 
 # Of these a reader takes the resolution of print or screen for millimetres, or finds none.
-PHOTOGRAPHS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+PHOTOGRAPHS = {".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".tif", ".tiff"}
 VIEWS = ("Red", "Yellow")
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
