@@ -28,8 +28,9 @@ _BARRED = {
     errno.EPERM: _CLOSED,
     errno.EIO: "cannot be read or written; check its disk or network drive",
 }
-# From the root to the last folder of a path, whose names may have spaces; not what follows an address's `//`.
-_FOLDERS = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:)?[/\\](?:[^/\\:;,'\"()\n]+[/\\])*")
+# From the root to the last folder of a path, whose names may have spaces, or to that of a version, which is a number;
+# not what follows an address's `//`.
+_FOLDERS = re.compile(r"(?<![\w/:.])(?:[A-Za-z]:)?[/\\](?:(?!\d{4}[/\\])[^/\\:;,'\"()\n]+[/\\])*")
 
 
 def explanation(error: BaseException) -> HTTPException | None:
@@ -72,7 +73,7 @@ def explained() -> Iterator[None]:
 
 
 def without_folders(message: str) -> str:
-    """Return a message with the names alone of the files it gives by their whole paths."""
+    """Return a message with the names alone, and the versions, of the files it gives by their whole paths."""
     return _FOLDERS.sub("", message)
 
 

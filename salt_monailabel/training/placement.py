@@ -1,6 +1,7 @@
-"""Whether an outline lies on the vessels it outlines, or was moved, as by a viewer that mixed up coordinates.
+"""Whether an outline lies on the vessels it outlines, or was moved or inverted, as by a viewer that mixed something up.
 
-What a few of these do to a model is less than what chance does, so that no score tells it afterwards.
+What a few that were moved do to a model is less than what chance does, so that no score tells it afterwards; and of the
+first ones there is no other label that would tell.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ from .samples import LabelledFrame
 # How far an outline is looked for, in pixels; the Dice it must have there, and how many times the one it has; how much
 # of what was found and of what was drawn must agree there, and the least that may be found, in pixels.
 FARTHEST, SURE, TIMES, SHARE, LEAST = 48, 0.5, 2.0, 0.25, 200
+# The share of what is seen above which an outline is of what is between vessels.
+INVERTED = 0.6
+
+
+def is_inverted(frame: LabelledFrame) -> bool:
+    """Say whether the outline of a frame marks what its vessels leave: they never fill most of a view."""
+    marked = frame.labels > 0
+    return bool(marked.mean() > INVERTED if frame.weight is None else marked[frame.weight > 0].mean() > INVERTED)
 
 
 def misplaced(predictor: Predictor, frame: LabelledFrame) -> tuple[int, int] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -83,7 +85,11 @@ def test_a_cache_can_count_the_memory(predictor: Predictor) -> None:
         assert embedded.nbytes == (4 if mirrors else 1) * before + 2 * 4 * TILE**2
 
 
-def test_one_more_click_decodes_only_the_tiles_it_falls_into(predictor: Predictor, asked: Asked) -> None:
+def test_one_more_click_decodes_only_the_tiles_it_falls_into(
+    predictor: Predictor, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In bfloat16 a tile is answered for a little differently when there is another in its batch.
+    monkeypatch.setattr("salt_monailabel.inference.predictor.autocast", lambda device: nullcontext())
     embedded = predictor.embed(noise(64, 160, 3))
     predictor.segment(embedded, "vessel")
     one, both = Edit(foreground=[(5, 5)]), Edit(foreground=[(5, 5)], background=[(150, 5)])
@@ -93,7 +99,7 @@ def test_one_more_click_decodes_only_the_tiles_it_falls_into(predictor: Predicto
     together = predictor.edit(embedded, "vessel", both)
     assert asked.decoded == before + 2
     embedded.answers.clear()
-    np.testing.assert_allclose(predictor.edit(embedded, "vessel", both), together, atol=5e-3)
+    np.testing.assert_allclose(predictor.edit(embedded, "vessel", both), together, atol=ROUNDING)
     # A mask of the user's own makes another question of it.
     predictor.edit(embedded, "vessel", Edit(foreground=[(5, 5)], mask=np.zeros((64, 160), bool)))
     assert asked.decoded == before + 5

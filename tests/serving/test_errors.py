@@ -93,7 +93,10 @@ def test_a_fault_of_no_known_place_is_one_of_the_disk() -> None:
 @pytest.mark.parametrize(
     ("message", "told"),
     [
-        ("/srv/dr smith/adapters/0001/a.safetensors is damaged (bad/worse); restore it", "a.safetensors is damaged"),
+        (
+            "/srv/dr smith/adapters/0001/a.safetensors is damaged (bad/worse); restore it",
+            "0001/a.safetensors is damaged",
+        ),
         ("C:\\studies\\of ann\\a.pt holds another model", "a.pt holds another model"),
         ("there is no version '9' in /srv/studies; it has none", "there is no version '9' in studies; it has none"),
         ("fetch https://example.org/a/b.pt and place it at /srv/b.pt", "fetch https://example.org/a/b.pt and place"),

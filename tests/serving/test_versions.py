@@ -76,7 +76,7 @@ def test_where_the_server_keeps_its_files_is_for_its_log_alone(
     damaged = viewer.send("GET", "/salt/adapters/0003")
     assert (missing.status_code, damaged.status_code) == (404, 503)
     assert "in adapters; it has 0001, 0002" in missing.json()["detail"]
-    assert damaged.json()["detail"].startswith("adapter.safetensors is damaged")
+    assert damaged.json()["detail"].startswith("0003/adapter.safetensors is damaged")
     assert str(store.path("0003")) in caplog.text
     listed = viewer.send("GET", "/salt/adapters")
     pairs = viewer.send("GET", "/datastore/", params={"output": "train"})

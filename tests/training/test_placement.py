@@ -11,7 +11,7 @@ from salt_monailabel.imaging import synthesize
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame, placement
-from salt_monailabel.training.placement import FARTHEST, displacement, misplaced
+from salt_monailabel.training.placement import FARTHEST, displacement, is_inverted, misplaced
 
 VESSELS = synthesize(3, 400, "octa").mask > 0
 WINDOW = np.s_[100:270, 100:270]
@@ -84,3 +84,15 @@ def test_of_an_image_that_was_made_smaller_its_own_pixels_are_told(
     monkeypatch.setattr(placement, "displacement", lambda pairs: (4, -16))
     frame = LabelledFrame(np.zeros((90, 80, 3), np.float32), np.ones((90, 80), np.uint8), "large", pixel=2.75)
     assert misplaced(Predictor(tiny_sam, overlap=16), frame) == (11, -44)
+
+
+def test_an_outline_of_what_vessels_leave_is_inverted_as_far_as_the_view_reaches() -> None:
+    pixels, labels = np.zeros((100, 100, 3), np.float32), np.zeros((100, 100), np.uint8)
+    labels[40:60], view = 1, np.zeros((100, 100), np.float32)
+    view[30:70] = 1
+    assert not is_inverted(LabelledFrame(pixels, labels, "a"))
+    assert is_inverted(LabelledFrame(pixels, 1 - labels, "a"))
+    assert not is_inverted(LabelledFrame(pixels, labels, "a", view))
+    assert not is_inverted(LabelledFrame(pixels, 1 - labels, "a", view))
+    view[40:60] = 0
+    assert is_inverted(LabelledFrame(pixels, 1 - labels, "a", view))

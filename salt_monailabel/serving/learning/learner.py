@@ -31,7 +31,7 @@ from salt_monailabel.training.exam import (
     why_not,
 )
 from salt_monailabel.training.held_back import RULE
-from salt_monailabel.training.placement import misplaced
+from salt_monailabel.training.placement import is_inverted, misplaced
 from salt_monailabel.training.update import Past, choose, everything, move, shared, values
 
 from ..host import ModelHost
@@ -110,7 +110,7 @@ class Learner:
         adapter.model.to(best_device(wish.device))
         in_use = self._predictor(adapter) if wish.mode == "update" else self.host.predictor()[0]
         # What was never taught these vessels cannot say that an outline is beside them.
-        wrong = partial(self._misplaced, in_use) if current else _never
+        wrong = partial(self._wrong, in_use if current else None)
         with utils.parametrize.cached():
             options, side = self.host.options, adapter.model.input_size
             modality = modality_named(options.modality)
@@ -230,10 +230,12 @@ class Learner:
         """Return what a card calls what judges: asked about otherwise, or scored in another way, it is another."""
         return [f"{name} {asked} at {self.host.options.threshold:g}" for name, asked in material.asked_sha256.items()]
 
-    def _misplaced(self, predictor: Predictor, name: str, label: str, frame: LabelledFrame) -> str:
-        """Return why the outline of an image does not lie on its vessels; nothing if it does, as far as is known."""
-        if (name, label) not in self._in_place:
-            moved = misplaced(predictor, frame)
+    def _wrong(self, taught: Predictor | None, name: str, label: str, frame: LabelledFrame) -> str:
+        """Return why the outline of an image cannot be right; nothing if it may be, as far as is known."""
+        if is_inverted(frame):
+            return f"the outline of {name} marks most of what is seen, and not its vessels: is it inverted?"
+        if taught is not None and (name, label) not in self._in_place:
+            moved = misplaced(taught, frame)
             if moved is not None:
                 return f"the outline of {name} lies beside its vessels: moving it by {_words(*moved)} would mend that"
             self._in_place.add((name, label))
@@ -280,10 +282,6 @@ def _past_scores(
 def _curve(losses: Sequence[float]) -> list[float]:
     """Return the means of `POINTS` stretches of a training one after the other, of fewer if there are fewer steps."""
     return [round(float(part.mean()), 4) for part in np.array_split(losses, min(POINTS, len(losses)))]
-
-
-def _never(name: str, label: str, frame: LabelledFrame) -> str:
-    return ""
 
 
 def _words(rows: int, columns: int) -> str:

@@ -299,7 +299,7 @@ def test_scores_of_what_was_asked_otherwise_say_nothing_of_the_version_in_use(
         (copy / "good.png").write_bytes(png(np.flipud(IMAGE))[1])
     elif otherwise == "label":
         (copy / "labels" / "final" / "good.nrrd").write_bytes(one_slice(np.roll(TAUGHT, 3))[1])
-    monkeypatch.setattr(learner, "_misplaced", lambda *frame: "")
+    monkeypatch.setattr(learner, "_wrong", lambda *frame: "")
     judge, asked = learner._judge, []
     monkeypatch.setattr(learner, "_judge", lambda *what: asked.append(judge(*what)) or asked[-1])
     version = learner.learn(Wish(seconds=0.1), [pair(copy, "good")])["version"]
@@ -451,6 +451,17 @@ def test_the_first_outline_is_never_said_to_lie_beside_vessels(tmp_path: Path) -
     with serving(tmp_path / "studies") as viewer:
         viewer.put_image("first", png(image))
         viewer.put_label("first", one_slice(np.roll(vessels, (25, -25), (0, 1))))
+        assert viewer.train(seconds=0.1).status_code == 200
+
+
+def test_an_outline_that_is_inverted_is_not_learned_from_be_it_the_first(tmp_path: Path) -> None:
+    image, vessels = drawing(rows=256, columns=256)
+    with serving(tmp_path / "studies") as viewer:
+        viewer.put_image("first", png(image))
+        viewer.put_label("first", one_slice(~vessels.astype(bool)))
+        reply = viewer.train(seconds=0.1)
+        assert (reply.status_code, "is it inverted" in reply.json()["detail"]) == (400, True)
+        viewer.put_label("first", one_slice(vessels))
         assert viewer.train(seconds=0.1).status_code == 200
 
 
