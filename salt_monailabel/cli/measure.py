@@ -144,7 +144,9 @@ def _beside(place: Path, mask: Path, what: str) -> Path:
     """Return the file itself, or that in a folder with the name of the mask."""
     if not place.is_dir():
         return place
-    found = sorted(file for file in place.iterdir() if _name(file) == _name(mask))
+    named = {file: _name(file) == _name(mask) for file in sorted(place.iterdir())}
+    # An image may have an extension that is not known here.
+    found = [file for file in named if named[file] or (not any(named.values()) and file.stem == _name(mask))]
     if len(found) != 1:
         raise ImageError(f"{place} has {len(found) or 'no'} files named {_name(mask)}; it needs one, the {what}")
     return found[0]

@@ -20,7 +20,7 @@ from .geometry import Geometry
 from .header import ImageError, check_nifti, check_size, kind_of, reader_of
 from .netpbm import read_netpbm
 from .study import Study
-from .tiff import decoded, is_negative, is_read, tiff_pages
+from .tiff import decoded, is_read, tiff_pages
 from .video import container_of, read_video
 
 EXTENSIONS = (
@@ -141,7 +141,7 @@ def _read(path: Path) -> Study:
 
 
 def _tiff(path: Path) -> Study:
-    """Read by SimpleITK what it reads as it is; it gives the values of a negative as they are stored."""
+    """Read by SimpleITK what it reads as it is, with the values that are stored: a mask may be kept as a negative."""
     with tiff_pages(path) as pages:
         with suppress(UnidentifiedImageError), Image.open(path, formats=_PICTURES) as picture:
             check_size(path, (*picture.size, len(picture.getbands())))
@@ -149,11 +149,7 @@ def _tiff(path: Path) -> Study:
                 return _by_pillow(picture, path)
         if not is_read(pages[0]):
             return _pages(decoded(path, pages), path)
-        negative = is_negative(pages[0])
-    study = _picture(reader_of(path, "TIFF").Execute(), path)
-    # What it makes colours of, it shows as it is meant.
-    negative &= study.pixels.shape[-1] == 1
-    return replace(study, pixels=np.invert(study.pixels)) if negative else study
+    return _picture(reader_of(path, "TIFF").Execute(), path)
 
 
 def _nifti(path: Path, extension: str) -> Study:

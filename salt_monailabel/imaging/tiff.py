@@ -34,14 +34,15 @@ _ORIENTATION = 274
 _PIXELS = (256, 257, 258, 262, _ORIENTATION, 277, 284, 322, 323, 339)
 # Of the kind of a page, the bits that say it is a preview or a mask of another one.
 _BESIDE = 1 | 4
-# What those tags say of values that are brightness, in the first case of the largest as black; of rows that lie one
-# below the other, in the second case upwards; and of pixels that are not compressed.
-_MIN_IS_WHITE, _BRIGHTNESS = 0, (0, 1, 2)
-_UPRIGHT, _UPWARDS = (1, 4), 4
+# What those tags say of values that are brightness; of rows that lie one below the other, in the second case upwards;
+# and of pixels that are not compressed.
+_BRIGHTNESS = (0, 1, 2)
+_UPRIGHT, _UPWARDS, _TURNED = (1, 4), 4, range(1, 9)
 _PLAIN = 1
-# Numbers without and with a sign, and those with a point; and of how many bits SimpleITK reads each.
-_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
-_BITS = {_UNSIGNED: (1, 2, 4, 8, 16, 32), _SIGNED: (8, 16, 32), _FLOAT: (32,)}
+# Numbers without and with a sign, those with a point, and such as are not told; and of how many bits SimpleITK reads
+# each.
+_UNSIGNED, _SIGNED, _FLOAT, _UNTOLD = 1, 2, 3, 4
+_BITS = {_UNSIGNED: (1, 2, 4, 8, 16, 32), _SIGNED: (8, 16, 32), _FLOAT: (32,), _UNTOLD: (8, 16)}
 # It complains there of what is refused here.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -80,13 +81,8 @@ def is_read(page: TiffPage) -> bool:
     return is_known and (in_rows or is_shallow) and page.samplesperpixel != 2
 
 
-def is_negative(page: TiffPage) -> bool:
-    """Say whether the values of a page are darker where they are larger."""
-    return page.photometric == _MIN_IS_WHITE and page.sampleformat != _FLOAT
-
-
 def decoded(path: Path, pages: Sequence[TiffPage]) -> np.ndarray:
-    """Return the pixels of pages that SimpleITK does not read, the largest values brightest.
+    """Return the values of pages that SimpleITK does not read, as they are stored.
 
     What is compressed is not: nothing would tell how much it becomes.
 
@@ -116,8 +112,7 @@ def decoded(path: Path, pages: Sequence[TiffPage]) -> np.ndarray:
     if _orientation(first) == _UPWARDS:
         pixels = pixels[:, ::-1]
     # There are no images of half precision, nor of the other order of bytes.
-    pixels = pixels.astype("f4" if first.dtype == np.float16 else first.dtype.newbyteorder("="))
-    return np.invert(pixels) if is_negative(first) else pixels
+    return pixels.astype("f4" if first.dtype == np.float16 else first.dtype.newbyteorder("="))
 
 
 def _is_whole(page: TiffPage, end: int) -> bool:
@@ -147,7 +142,9 @@ def _kind(page: TiffPage) -> int | None:
 
 
 def _orientation(page: TiffPage) -> int:
-    return page.tags.valueof(_ORIENTATION, default=1)
+    found = page.tags.valueof(_ORIENTATION, default=1)
+    # What is no orientation is none.
+    return found if found in _TURNED else 1
 
 
 def _described(page: TiffPage) -> tuple[Any, ...]:

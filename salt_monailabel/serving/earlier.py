@@ -2,14 +2,16 @@
 
     LABELS/final/.earlier/IMAGE/20260131T104500.123456Z.nrrd    what was replaced at that time (UTC)
 
-The newest `KEPT` of each image are kept until it is removed, and the audit log names each. Nothing lists them, learns
-from them or hands them out. To get one back, submit it again, which keeps the one in its place in turn:
+The newest `KEPT` of each image are kept until it is removed, and the audit log names each that a user replaced. Nothing
+lists them, learns from them or hands them out. To get one back, submit it again, which keeps the one in its place in
+turn:
 
     curl -X PUT -F label=@20260131T104500.123456Z.nrrd 'http://127.0.0.1:8000/datastore/label?image=IMAGE'
 """
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from datetime import datetime, timezone
 from pathlib import Path
@@ -73,6 +75,9 @@ def set_aside(label: Path, image: str, study: Study, new: np.ndarray) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     # Whatever the clock says, the one that is added now is none of the oldest.
     before = sorted(folder.glob("[0-9]*"))
+    if before and filecmp.cmp(before[-1], label, shallow=False):
+        # It was to be replaced before, and could not be.
+        return before[-1].name
     now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     kept = folder / f"{now}{label.name.removeprefix(image)}"
     with written_whole(kept) as partial:

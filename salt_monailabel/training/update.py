@@ -83,8 +83,10 @@ def choose(times: Mapping[str, int], past: Past, rng: np.random.Generator) -> Le
     held_back = images_held_back(times)
     ordered = sorted((name for name in times if name not in held_back), key=lambda name: (times[name], name))
     newer = [name for name in ordered if times[name] > past.until]
-    # Not together: thousands of them would leave little weight for what was corrected just now.
-    newest = (newer or [name for name in ordered if not past.knows(name)] or ordered[-1:])[-NEWEST:]
+    unknown = [name for name in ordered[:-1] if not past.knows(name)]
+    # Not all together: thousands of unknown ones would leave little weight for what was corrected just now. But those
+    # with the last one: they may be such as are refused each time.
+    newest = (newer or [*unknown, *ordered[-1:]])[-NEWEST:]
     earlier = [name for name in ordered if name not in newest]
     replayed = rng.choice(earlier, min(REPLAYED, len(earlier)), replace=False).tolist() if earlier else []
     return _judged(newest, replayed, times, past)

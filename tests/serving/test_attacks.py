@@ -20,7 +20,6 @@ from salt_monailabel.adapters import AdapterConfig, read_card
 from salt_monailabel.adapters import save as save_adapter
 from salt_monailabel.inference import card_of, fresh_adapter
 from salt_monailabel.models import VesselSam
-from salt_monailabel.models.precision import best_device
 from salt_monailabel.serving.access.tokens import Role, TokenFile
 from salt_monailabel.serving.infer.asked import MOST_CLICKS
 from salt_monailabel.serving.learning.wish import Wish
@@ -160,9 +159,9 @@ def test_a_path_in_what_is_asked_of_a_training_has_no_effect(target: Target, pat
 
 
 @pytest.mark.parametrize("device", ["/dev/sda", "cuda:99", "../../x"])
-def test_a_device_there_is_not_is_named(device: str) -> None:
-    with pytest.raises(ValueError, match="there is no device"):
-        best_device(Wish.of({"device": device}, "cpu").device)
+def test_a_device_there_is_not_is_named(target: Target, device: str) -> None:
+    reply = target.send("POST", "/train/salt", json={"device": device})
+    assert (reply.status_code, "there is no device" in reply.json()["detail"]) == (400, True)
 
 
 @pytest.mark.parametrize("name", ["..", "../..", ".png", "../.png", "a/", "x" * 300, "x" * 5000])

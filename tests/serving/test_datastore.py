@@ -192,6 +192,23 @@ def test_a_label_is_not_replaced_if_it_cannot_be_kept(
     assert contents(studies) == before
 
 
+def test_a_label_that_cannot_be_replaced_is_kept_once_however_often_it_is_tried(
+    viewer: Viewer, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer.put_label("one", one_slice(VESSELS), [{"name": "artery", "idx": 1}])
+    viewer.put_label("one", one_slice(np.roll(VESSELS, 1)), [{"name": "artery", "idx": 1}])
+
+    def no_room(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("salt_monailabel.serving.datastore.write_mask", no_room)
+        for _ in range(KEPT + 1):
+            reply = viewer.put_label("one", one_slice(np.roll(VESSELS, 5)), [{"name": "artery", "idx": 1}])
+            assert reply.status_code == 507
+    assert len(kept(studies)) == 2
+
+
 def test_an_image_is_its_holders_while_they_work_on_it_until_the_final_label(viewer: Viewer, studies: Path) -> None:
     def until() -> float:
         return json.loads((studies / "adapters" / "leases.json").read_text())["one"]["until"]

@@ -96,19 +96,6 @@ def test_a_training_that_cannot_be_meant_is_refused_at_once(viewer: Viewer, aske
     assert (reply.status_code, next(iter(asked)) in reply.json()["detail"]) == (400, True)
 
 
-def test_whoever_waits_for_a_training_that_somebody_stops_is_told_so(tmp_path: Path) -> None:
-    with our_server(tmp_path / "studies", trainer=SILENT) as viewer:
-        replies: list[Any] = []
-        request = threading.Thread(target=lambda: replies.append(viewer.train()))
-        request.start()
-        end = time.monotonic() + 60
-        while viewer.send("DELETE", "/train/").json() is None:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        request.join(60)
-    assert (replies[0].status_code, "stopped on request" in replies[0].json()["detail"]) == (409, True)
-
-
 def test_stopping_where_nothing_is_learned_does_nothing(viewer: Viewer) -> None:
     assert viewer.send("DELETE", "/train/").json() is None
 
@@ -246,3 +233,16 @@ def test_of_a_file_that_is_named_by_its_path_only_the_last_part_counts(
     assert (studies / "labels" / "final" / "by_path.nrrd").exists()
     assert {file for file in studies.parent.parent.rglob("*") if not file.is_relative_to(studies)} == before
     assert viewer.send("DELETE", "/datastore/", params={"id": "by_path"}).status_code == 200
+
+
+def test_whoever_waits_for_a_training_that_somebody_stops_is_told_so(tmp_path: Path) -> None:
+    with our_server(tmp_path / "studies", trainer=SILENT) as viewer:
+        replies: list[Any] = []
+        request = threading.Thread(target=lambda: replies.append(viewer.train()))
+        request.start()
+        end = time.monotonic() + 60
+        while viewer.send("DELETE", "/train/").json() is None:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        request.join(60)
+    assert (replies[0].status_code, "stopped on request" in replies[0].json()["detail"]) == (409, True)

@@ -70,7 +70,7 @@ def test_a_turn_ends_with_an_error_too() -> None:
 
 
 def test_what_nobody_waits_for_is_done_once_users_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "QUIET", 0.4)
+    monkeypatch.setattr(module, "QUIET", 1.0)
     turns, order = Turns(), []
     assert turns.aside(lambda: "at once") == "at once"
     turns.run(lambda: order.append("click"))

@@ -54,15 +54,22 @@ def test_labels_of_old_dates_that_nothing_learned_from_are_new_if_no_others_are(
     times = {**copied, "x": 4000, "y": 5000}
     held_back = images_held_back(times)
     waiting = [name for name in copied if name not in held_back]
+    last = "x" if "y" in held_back else "y"
     for _ in range(3):
         lesson = choose(times, Past(5000, {}, learned), np.random.default_rng(0))
-        assert lesson.newest == lesson.first == tuple(waiting[-NEWEST:])
+        assert lesson.newest == (*waiting[1 - NEWEST :], last)
+        assert lesson.first == lesson.newest[:-1]
         learned |= {*lesson.newest}
-        waiting = waiting[:-NEWEST]
+        waiting = waiting[: 1 - NEWEST]
     # What was just corrected is not one of many.
     corrected = next(name for name in copied if name not in held_back)
     lesson = choose({**times, corrected: 5001}, Past(5000, {}, learned), np.random.default_rng(0))
     assert lesson.newest == (corrected,)
+
+
+def test_one_that_is_refused_each_time_does_not_keep_the_last_from_being_learned_again() -> None:
+    lesson = choose({"refused": 1, "learned": 2}, Past(3, {}, frozenset({"learned"})), np.random.default_rng(0))
+    assert lesson.newest == ("refused", "learned")
 
 
 @given(TIMES, st.data(), st.integers(0, 1000))

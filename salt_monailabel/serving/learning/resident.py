@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from salt_monailabel.versions import VersionStore
 
+from ..errors import without_folders
 from ..options import Options
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,7 @@ class ResidentTrainer:
                     self._serve(process)
             except OSError as error:
                 logger.exception("the trainer cannot be started")
-                self._fail(f"the trainer cannot be started: {error}", (WAITING, RUNNING))
+                self._fail(without_folders(f"the trainer cannot be started: {error}"), (WAITING, RUNNING))
             if self._closed:
                 break
             logger.warning("the trainer has ended; it is started anew")
@@ -227,7 +228,7 @@ class ResidentTrainer:
             logger.exception("the labels could not be listed")
             with self._changed:
                 if not task.over:
-                    self._end(task, "ERROR", f"the labels could not be listed: {error}")
+                    self._end(task, "ERROR", without_folders(f"the labels could not be listed: {error}"))
             return None
 
     def _next(self) -> Task | None:

@@ -30,7 +30,7 @@ from fastapi import HTTPException
 from salt_monailabel.training import Progress
 from salt_monailabel.versions import VersionStore
 
-from ..errors import explained
+from ..errors import explained, without_folders
 from ..host import ModelHost
 from ..options import Options
 from .learner import Learner
@@ -94,7 +94,7 @@ class Trainer:
                 tell("failed", detail=str(error.detail), code=error.status_code)
             except Exception as error:
                 logger.exception("training failed")
-                tell("failed", detail=f"{type(error).__name__}: {error}", code=500)
+                tell("failed", detail=without_folders(f"{type(error).__name__}: {error}"), code=500)
 
     def _learn(self, request: dict[str, Any], pairs: list[dict[str, Any]], tell: Callable[..., None]) -> dict[str, Any]:
         reporter = Reporter(self.stats)

@@ -69,7 +69,11 @@ class Uploads:
         upload = self._sending[case] = _Upload([then])
         request, name = ("send", case.volume.GetID()), names.holder(case.volume).GetName()
 
-        def made(file: bytes) -> None:
+        def made(file: bytes | None) -> None:
+            if file is None:
+                del self._sending[case]
+                self._context.say(f"{name} cannot be sent: its frames differ in size, or memory is short.", "problem")
+                return
             # Others may have added images since: what has the same name would be replaced.
             self._context.latest.start(
                 request, lambda heard: client.images(heard(lambda listing: listed(listing, file)), heard(failed))
@@ -101,9 +105,13 @@ class Uploads:
         self._context.by_pieces(_file(case), made)
 
 
-def _file(case: Case) -> Generator[None, None, bytes]:
-    picture = yield from volumes.picture_of_by_steps(case.volume)
-    return (yield from to_nrrd_by_steps(picture))
+def _file(case: Case) -> Generator[None, None, bytes | None]:
+    """Make the file of an image by steps; None if it cannot be made."""
+    try:
+        picture = yield from volumes.picture_of_by_steps(case.volume)
+        return (yield from to_nrrd_by_steps(picture))
+    except (MemoryError, ValueError):
+        return None
 
 
 def _free_name(name: str, taken: Collection[str]) -> str:
