@@ -49,7 +49,7 @@ class Leases:
         """Lease an image to a user.
 
         That is the first candidate nobody has. Where there is none, the user gets one of their own once more, the one
-        they took longest ago: asking for the next image without submitting skips one, and in the end all that were
+        they used longest ago: asking for the next image without submitting skips one, and in the end all that were
         skipped come round again. Skipped images stay the user's until the lease ends, for they may still be open.
 
         Parameters
