@@ -13,6 +13,8 @@ from salt_monailabel.imaging import split_name
 logger = logging.getLogger(__name__)
 
 LABELS, ADAPTERS = "labels", "adapters"
+# Folders without images: of ours, and of a data set as `salt train` takes it, its masks and fields of view.
+_OTHERS = (LABELS, ADAPTERS, "masks", "fov")
 # The index of a disc of DICOM files, itself one (PS3.10, 8.6).
 _INDEX = "DICOMDIR"
 
@@ -21,8 +23,8 @@ def images_in(folder: str | Path, known: Container[str]) -> set[str]:
     """Return where images lie in a folder, however deep, with `/` between folders.
 
     Images are files with an extension that is read, and those that begin as DICOM does, whatever they are called. What
-    is hidden, folders of labels and of adapters, and links that lead out of the folder are passed over; so are links to
-    folders, for what is in them is found where it is.
+    is hidden, folders of labels, of adapters, and of a data set's masks and fields of view, and links that lead out of
+    the folder are passed over; so are links to folders, for what is in them is found where it is.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def _entries(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         for entry in seen:
             if not _is_folder(entry):
                 yield inside + entry.name, entry
-            elif entry.name.lower() not in (LABELS, ADAPTERS):
+            elif entry.name.lower() not in _OTHERS:
                 waiting.append(f"{inside}{entry.name}/")
 
 

@@ -34,6 +34,7 @@ def test_what_is_no_image_of_the_folder_is_passed_over(
     lay(studies, "in/eye.png")
     lay(studies, ".hidden.png", "in/.hidden/a.png", f"in/{PARTIAL}0-a.png", "labels/final/b.nrrd", "adapters/c.png")
     lay(studies, "site/labels/original/eye.nrrd", "site/adapters/d.png", "in/notes.txt", "in/README", "in/short")
+    lay(studies, "set/masks/eye.png", "set/fov/eye.png")
     lay(studies, "in/DICOMDIR", "in/labels/final/e", content=DICM)
     (studies / "in" / "short").write_bytes(DICM[:131])
     os.mkfifo(studies / "in" / "pipe")
