@@ -144,11 +144,11 @@ def _beside(place: Path, mask: Path, what: str) -> Path:
     """Return the file itself, or that in a folder with the name of the mask."""
     if not place.is_dir():
         return place
-    named = {file: _name(file) == _name(mask) for file in sorted(place.iterdir())}
+    files, name = sorted(place.iterdir()), _name(mask)
     # An image may have an extension that is not known here.
-    found = [file for file in named if named[file] or (not any(named.values()) and file.stem == _name(mask))]
+    found = [file for file in files if _name(file) == name] or [file for file in files if file.stem == name]
     if len(found) != 1:
-        raise ImageError(f"{place} has {len(found) or 'no'} files named {_name(mask)}; it needs one, the {what}")
+        raise ImageError(f"{place} has {len(found) or 'no'} files named {name}; it needs one, the {what}")
     return found[0]
 
 

@@ -21,7 +21,7 @@ from pydicom.uid import (
     XRayRadiofluoroscopicImageStorage,
 )
 
-from .header import ImageError
+from .header import JPEG_2000, ImageError
 
 _DESCRIBING = (
     "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated",
@@ -43,8 +43,6 @@ _PALETTE = tuple(
 )
 # Of what lies between the darkest and the brightest of an image, the share that its own window does not send there too.
 _CLIPPED = 0.95
-# The beginning of an image in JPEG 2000: the length of its header, its columns, rows and channels.
-_JPEG2000 = re.compile(rb"\xff\x4f\xff\x51(.{2}).{2}(.{4})(.{4}).{24}(.{2})", re.DOTALL)
 # The beginning of an image in JPEG or JPEG-LS: its rows, columns and channels.
 _JPEG = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xde\xf7](?=.{3}(.{2})(.{2})(.))", re.DOTALL)
 
@@ -146,10 +144,10 @@ class DicomFrames:
         """Refuse a compressed image larger than the tags say: its decoder would believe the image."""
         if self._syntax in JPEG2000TransferSyntaxes:
             images = [
-                [int.from_bytes(number, "big") for number in image.groups()] for image in _JPEG2000.finditer(encoded)
+                [int.from_bytes(number, "big") for number in image.groups()] for image in JPEG_2000.finditer(encoded)
             ]
             # By its length a header is told from pixels that look alike.
-            sizes = [size for length, *size in images if length == 38 + 3 * size[-1]]
+            sizes = [size for length, *size, _ in images if length == 38 + 3 * size[-1]]
         elif self._syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
             sizes = [[int.from_bytes(number, "big") for number in image.groups()] for image in _JPEG.finditer(encoded)]
         else:

@@ -43,7 +43,7 @@ _BY_PILLOW = ("BMP", "GIF", "WEBP", "JPEG2000")
 def extension_of(path: str | Path) -> str:
     """Return the extension of a file name as listed in `EXTENSIONS`, or its last suffix."""
     name = Path(path).name.lower()
-    return next((e for e in EXTENSIONS if name.endswith(e)), Path(name).suffix)
+    return split_name(name)[1] or Path(name).suffix
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -202,7 +202,7 @@ def _dicom(path: Path) -> Study:
 
 
 def _by_pillow(picture: Image.Image, path: Path) -> Study:
-    """Return what SimpleITK reads wrongly, or not: gray with alpha as if it were colours, for one."""
+    """Return a picture that SimpleITK does not read, or reads wrongly, as gray with alpha as if it were colours."""
     mode = {"1": "L", "L": "L", "LA": "L", "I;16": "I;16"}.get(picture.mode, "RGB")
     return _pages(np.stack([np.asarray(page.convert(mode)) for page in ImageSequence.Iterator(picture)]), path)
 

@@ -61,8 +61,9 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ITEM = re.compile(rb"(\xfe\xff\x00\xe0|\xff\xfe\xe0\x00)(.{4})|\xfe\xff\x0d\xe0|\xff\xfe\xe0\x0d", re.DOTALL)
 # The codes of complex numbers, RGB and RGBA in NIfTI; and the factors, with what is added, that change nothing.
 _NIFTI_CHANNELS, _UNSCALED = (32, 1792, 2048, 128, 2304), ((0, 0), (1, 0))
-# The header of an image in JPEG 2000: its channels, and the bits of the first, less one.
-_JPEG_2000 = re.compile(rb"\xff\x4f\xff\x51.{36}(.{2})(.)", re.DOTALL)
+# The beginning of an image in JPEG 2000: the length of its header, its columns, rows and channels, and the bits of the
+# first channel, less one.
+JPEG_2000 = re.compile(rb"\xff\x4f\xff\x51(.{2}).{2}(.{4})(.{4}).{24}(.{2})(.)", re.DOTALL)
 # Names of the axes of a MetaImage, and of what else in its header must be numbers.
 _META_AXES = (b"TransformMatrix", b"Rotation", b"Orientation")
 _META_NUMBERS = (*_META_AXES, b"Offset", b"Position", b"Origin", b"ElementSpacing", b"ElementSize", b"CenterOfRotation")
@@ -222,8 +223,8 @@ def _numbers(text: bytes) -> np.ndarray:
 
 def _check_jpeg_2000(path: Path, content: mmap.mmap) -> None:
     """Refuse colours of more than 8 bits, of which Pillow would keep 8."""
-    header = _JPEG_2000.search(content)
-    if header is not None and int.from_bytes(header[1], "big") > 1 and header[2][0] & 0x7F >= 8:
+    header = JPEG_2000.search(content)
+    if header is not None and int.from_bytes(header[4], "big") > 1 and header[5][0] & 0x7F >= 8:
         raise ImageError(
             f"{path.name} has colours of more than 8 bits, which are not read of JPEG 2000; save it as .png"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from .header import ImageError, check_size
 
 # The beginning of a file: its kind, columns, rows and largest value, with comments between them.
 _HEADER = re.compile(rb"P([2356])" + 3 * rb"(?:\s|#[^\r\n]{0,1000}[\r\n]){1,1000}(\d{1,9})" + rb"\s")
-_COMMENT = re.compile(rb"#[^\r\n]*")
+_COMMENT, _NUMBERS = re.compile(rb"#[^\r\n]*"), re.compile(rb"[\s\d]*")
 # The kinds whose values are written out, and those in colours.
 _WRITTEN_OUT, _COLOURED = (b"2", b"3"), (b"3", b"6")
 
@@ -51,7 +50,6 @@ def read_netpbm(path: Path) -> np.ndarray:
 
 
 def _numbers(text: bytes) -> np.ndarray:
-    """Return the numbers that are written out in a text, up to what is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return np.fromstring(_COMMENT.sub(b"", text), np.uint32, sep=" ")
+    """Return the numbers that are written out in a text; none if there is anything else."""
+    numbers = _COMMENT.sub(b"", text)
+    return np.fromstring(numbers, np.uint32, sep=" ") if _NUMBERS.fullmatch(numbers) else np.empty(0, np.uint32)

@@ -18,6 +18,8 @@ from pathlib import Path
 from salt_monailabel.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
+# The share of a lease that must be used up before it is renewed.
+OFTEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class Leases:
         now = time.time() if now is None else now
         with self._lock:
             lease = self._leases.get(image)
-            if lease is not None and lease.who == who:
+            # Not with each click: to write takes longer than to answer one.
+            if lease is not None and lease.who == who and lease.until < now + (1 - OFTEN) * self.seconds:
                 self._leases[image] = Lease(who, now + self.seconds)
                 self._write()
 

@@ -53,6 +53,15 @@ def test_a_lease_lasts_as_long_as_its_holder_works_on_the_image(leases: Leases, 
     assert leases.take(["a"], "bob", now=250) is None
 
 
+def test_a_lease_is_not_written_anew_with_each_click(leases: Leases, path: Path) -> None:
+    leases.take(["a"], "ann", now=0)
+    path.unlink()
+    leases.renew("a", "ann", now=9)
+    assert not path.exists()
+    leases.renew("a", "ann", now=11)
+    assert Leases(path).holders(now=105) == {"a": "ann"}
+
+
 def test_an_image_that_is_released_is_free(leases: Leases) -> None:
     leases.take(IMAGES, "ann", now=0)
     leases.release("a")
