@@ -3,7 +3,7 @@
 Adapts from the shipped base each time, on the first N images of the training split (and, where N is larger, of the
 validation split after it), and scores the test split inside the field of view where the data set has one. Nothing is
 chosen on the test split: all settings are the defaults. Rows that the result file holds are replaced by new ones of the
-same budget and kept otherwise, as long as base and settings are the same.
+same budget and kept otherwise, as long as base, settings and kind of processor are the same.
 
     python benchmarks/accuracy.py DATASET --budget 0:0 1:30 4:60 16:240
 """
@@ -23,7 +23,7 @@ from bases import base_hash
 from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.inference import Predictor, fresh_adapter
 from salt_monailabel.models import VesselSam
-from salt_monailabel.models.precision import best_device
+from salt_monailabel.models.precision import best_device, has_bfloat16
 from salt_monailabel.training import FitConfig, evaluate, fit, mean_score, read_cases, read_labelled
 
 RESULTS = Path(__file__).parent / "results"
@@ -83,6 +83,7 @@ def main() -> None:
         "seed": arguments.seed,
         "base": base_hash(),
         "device": best_device(arguments.device).type,
+        "bfloat16": has_bfloat16(best_device(arguments.device)),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

@@ -37,7 +37,16 @@ from salt_monailabel.models import VesselSam
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.serving.sampling.scores import Entry
 from salt_monailabel.serving.sampling.strategies import choose, choose_foreground
-from salt_monailabel.training import FitConfig, LabelledFrame, evaluate, fit, mean_score, read_cases, read_labelled
+from salt_monailabel.training import (
+    Case,
+    FitConfig,
+    LabelledFrame,
+    evaluate,
+    fit,
+    mean_score,
+    read_cases,
+    read_labelled,
+)
 from salt_monailabel.whole_files import written_whole
 
 RESULTS = Path(__file__).parent / "results" / "active_learning.json"
@@ -75,6 +84,12 @@ def assessed(predictor: Predictor, pool: Pool) -> dict[str, Entry]:
     return {
         image: Entry(*assess(partial(look, predictor), frames[0].rgb), version="") for image, frames in pool.items()
     }
+
+
+def scored(predictor: Predictor, cases: Sequence[Case]) -> dict[str, float]:
+    """Return the mean scores of some images."""
+    mean = asdict(mean_score(list(evaluate(predictor, cases, "vessel"))))
+    return {key: round(value, 4) for key, value in mean.items() if key != "name"}
 
 
 def next_images(
@@ -125,6 +140,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = json.loads(arguments.out.read_text())["rows"] if arguments.out.exists() else []
     done = {tuple(row[key] for key in KEYS): row for row in rows}
     untouched: dict[str, Entry] = {}
+    unlearned: dict[str, float] = {}
     for seed in arguments.seeds:
         for strategy in (ALL, *arguments.strategies):
             labelled: list[str] = []
@@ -147,9 +163,9 @@ def main() -> None:
                     rng = np.random.default_rng([seed, count])
                     labelled = labelled + next_images(strategy, known, list(pool), labelled, count, rng)
                 predictor = adapt(pool, labelled, arguments.steps, seed, device)
-                mean = asdict(mean_score(list(evaluate(predictor, test, "vessel"))))
-                row |= {key: round(value, 4) for key, value in mean.items() if key != "name"}
-                rows.append({**row, "images": labelled, "device": device.type})
+                found = unlearned if unlearned and not labelled else scored(predictor, test)
+                unlearned = unlearned if labelled else found
+                rows.append({**row, **found, "images": labelled, "device": device.type})
                 _write(arguments.out, rows, arguments.shares)
                 print(json.dumps(rows[-1]), flush=True)
     # With other shares, it says something else of the same rows.

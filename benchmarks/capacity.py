@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import read_rows, write_rows
 
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.inference import Predictor
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
+    rows = read_rows(arguments.out)
     keys = ("width", "depth", "heads", "steps", "batch", "seed", "device")
     done = {tuple(row[key] for key in keys) for row in rows}
     for shape in SHAPES:
@@ -89,7 +90,7 @@ def main() -> None:
             continue
         device = best_device(arguments.device)
         rows.append(measure(shape, arguments.steps, arguments.batch, arguments.seed, device))
-        arguments.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+        write_rows(arguments.out, rows)
         print(json.dumps(rows[-1]), flush=True)
 
 

@@ -10,13 +10,13 @@ of DRIVE this says nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rows import write_rows
 
 from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.imaging import model_input, read_mask, read_study
@@ -96,7 +96,7 @@ def main() -> None:
         for factor in arguments.enlarge:
             for side in arguments.sides:
                 rows.append(measure(arguments.dataset, factor, side, labels, arguments.steps, arguments.seed))
-                RESULTS.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+                write_rows(RESULTS, rows)
                 print(rows[-1], flush=True)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from bases import base_hash
+from rows import read_rows, write_rows
 from scipy import ndimage
 from tasks import Task, tasks
 from torch import Tensor
@@ -31,7 +32,6 @@ from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig, fit, mean_score
 from salt_monailabel.training.evaluate import Score, score
 from salt_monailabel.training.samples import Augmentation
-from salt_monailabel.whole_files import written_whole
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 UNTOUCHED, PLAIN = "untouched base", "head and norms"
@@ -124,7 +124,7 @@ def main() -> None:
     known = tasks(arguments.data)
     device = best_device(arguments.device)
     base = base_hash()
-    rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
+    rows = read_rows(arguments.out)
     done = {tuple(row[key] for key in KEYS) for row in rows}
     chosen = itertools.product(arguments.seeds, arguments.tasks or known, arguments.budget, arguments.methods)
     for seed, name, budget, method in chosen:
@@ -145,7 +145,7 @@ def main() -> None:
             **{key: round(value, 4) for key, value in measured.items() if key != "name"},
             "seconds": round(seconds, 1), "trained_parameters": trained, "device": device.type,
         })  # fmt: skip
-        _write(arguments.out, rows)
+        write_rows(arguments.out, rows)
         print(json.dumps(rows[-1]), f"{time.perf_counter() - started:.0f} s in all", flush=True)
     wanted = {"base": base, "split": arguments.split, "images": arguments.images}
     asked = [row for row in rows if wanted.items() <= row.items()]
@@ -187,12 +187,6 @@ def gains(rows: list[dict[str, Any]]) -> str:
 def _spread(values: list[float], digits: int) -> str:
     mean = f"{np.mean(values):.{digits}f}"
     return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
-        file.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ split at the image's own resolution, for these are choices.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import write_rows
 from tasks import real
 
 from salt_monailabel.adapters import AdapterConfig, attach
@@ -92,12 +92,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     out = arguments.out or RESULTS / f"resolution-{arguments.dataset.name}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for labels in arguments.labels:
         for scale in arguments.scales:
             rows += measure(arguments.dataset, scale, labels, arguments.steps, arguments.seed, arguments.device)
-            out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+            write_rows(out, rows)
             print(max(rows[-len(VIEWS) * len(THRESHOLDS) :], key=lambda row: row["dice"]), flush=True)
 
 

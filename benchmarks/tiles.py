@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rows import write_rows
 from tasks import real
 
 from salt_monailabel.adapters import AdapterConfig, attach
@@ -70,7 +71,7 @@ def main() -> None:
             for overlap in arguments.overlaps:
                 rows.append({"dataset": dataset.name, "labels": labels, **measure(model, dataset, overlap, device)})
                 print(json.dumps(rows[-1]), flush=True)
-    arguments.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    write_rows(arguments.out, rows)
 
 
 if __name__ == "__main__":

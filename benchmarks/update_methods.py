@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import read_rows, write_rows
 from updates import archive
 
 from salt_monailabel.adapters import AdapterConfig
@@ -28,7 +29,6 @@ from salt_monailabel.serving.learning.wish import Wish
 from salt_monailabel.serving.options import Options
 from salt_monailabel.training import evaluate, mean_score, read_cases
 from salt_monailabel.versions import VersionStore
-from salt_monailabel.whole_files import written_whole
 
 RESULTS = Path(__file__).parent / "results" / "update_methods.json"
 LABELS = (1, 2, 4, 8, 16)
@@ -95,14 +95,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10, help="test images to score")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
+    rows = read_rows(arguments.out)
     done = {tuple(row[key] for key in KEYS) for row in rows}
     for seed, dataset, method in itertools.product(arguments.seeds, arguments.datasets, arguments.methods):
         if (dataset.name, method, seed, arguments.images) in done:
             continue
         rows += list(learn(dataset, method, seed, arguments.images))
-        with written_whole(arguments.out) as file:
-            file.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+        write_rows(arguments.out, rows)
         print("\n".join(json.dumps(row) for row in rows[-len(LABELS) :]), flush=True)
     print(table([row for row in rows if row["images"] == arguments.images]))
 
