@@ -38,24 +38,35 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
     return _three(_scaled(channels, _sample(channels).reshape(-1, channels.shape[-1])))
 
 
-def model_input(pixels: np.ndarray, modality: Modality | None = None) -> np.ndarray:
+def model_input(pixels: np.ndarray, modality: Modality | None = None, bordered: bool = True) -> np.ndarray:
     """Return what the model sees of an image: a photograph of a fundus evened, others scaled.
 
     In OCTA the brightness of the ground is a sign of vessels; `benchmarks/intensities.py` measures both. Where the
-    modality is not known, one in colours is such a photograph. Other parameters and the result are those of `to_rgb`.
+    modality is not known, one in colours is such a photograph. Other parameters and the result are those of `evened`.
     """
     fundus = in_colours(pixels) if modality is None else modality == "fundus"
-    return evened(pixels) if fundus else to_rgb(pixels)
+    return evened(pixels, bordered) if fundus else to_rgb(pixels)
 
 
-def evened(pixels: np.ndarray) -> np.ndarray:
+def evened(pixels: np.ndarray, bordered: bool = True) -> np.ndarray:
     """Take the light from each channel, then scale it as `to_rgb` does, by what lies in the field of view.
 
     The fundus is darker at the rim and where the camera did not point, and a vessel is told by what is right beside it.
-    Parameters and result are those of `to_rgb`; the result is zero outside of the field of view.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        As for `to_rgb`.
+    bordered : bool
+        Whether a dark border, if there is one, is the edge of the field of view; all of the image is seen otherwise.
+
+    Returns
+    -------
+    ndarray of float32, (H, W, 3), 0..1
+        Zero outside of the field of view.
     """
     channels = _halved(pixels)
-    field = field_of_view(channels[None])
+    field = field_of_view(channels[None]) if bordered else None
     inside = np.ones(pixels.shape[:2], bool) if field is None else field
     even = channels - _light(channels, inside)
     scaled = np.where(inside[..., None], _scaled(even, _sample(even)[_sample(inside)]), np.float32(0))

@@ -95,7 +95,8 @@ def read_labelled(
     view = view or RunView()
     study = view.of_all.seen(read_study(image, modality))
     drawn_labels = check_label(read_mask(label, study), study.name, known)
-    study = _believed(study, drawn_labels)
+    bordered = not _disproved(study, drawn_labels)
+    study = study if bordered else replace(study, visible=None)
     labels = study.within(drawn_labels)
     proposed = None if proposal is None else study.within(read_mask(proposal, study))
 
@@ -110,24 +111,21 @@ def read_labelled(
         raise ImageError(f"the label of {study.name} lies under the shutter; draw one where the image is seen")
     if view.projection == "minimum":
         drawn = drawn[[_changed(labels[drawn], None if proposed is None else proposed[drawn]).argmax()]]
-    return [_as_seen(study.frame(i), labels[i], study.name, weight(i), study.modality) for i in _some(drawn, rng)]
+    return [_as_seen(study, i, labels[i], weight(i), bordered) for i in _some(drawn, rng)]
 
 
-def _as_seen(
-    pixels: np.ndarray, labels: np.ndarray, name: str, weight: np.ndarray | None, modality: Modality
-) -> LabelledFrame:
+def _as_seen(study: Study, index: int, labels: np.ndarray, weight: np.ndarray | None, bordered: bool) -> LabelledFrame:
     """Return a frame as the model is shown it, no larger than it looks at it."""
     seen = None if weight is None else reduced(weight[..., None])[..., 0]
     small = reduced_labels(labels)
-    rgb = model_input(reduced(pixels), modality)
-    return LabelledFrame(rgb, small, name, seen, pixel=labels.shape[0] / small.shape[0])
+    rgb = model_input(reduced(study.frame(index)), study.modality, bordered)
+    return LabelledFrame(rgb, small, study.name, seen, pixel=labels.shape[0] / small.shape[0])
 
 
-def _believed(study: Study, labels: np.ndarray) -> Study:
-    """Return a study without its field of view, if that was found, not told, and whoever drew saw vessels beside it."""
+def _disproved(study: Study, labels: np.ndarray) -> bool:
+    """Say whether the field of view of a study was found, not told, and whoever drew saw vessels beside it."""
     outside = (labels > 0).sum() - (study.within(labels) > 0).sum()
-    wrong = study.acquisition.exposed is None and outside > BESIDE * (labels > 0).sum()
-    return replace(study, visible=None) if wrong else study
+    return study.acquisition.exposed is None and bool(outside > BESIDE * (labels > 0).sum())
 
 
 def _changed(labels: np.ndarray, proposed: np.ndarray | None) -> np.ndarray:

@@ -280,6 +280,17 @@ def test_whoever_draws_outside_of_a_field_of_view_that_was_found_is_right(tmp_pa
     assert read.weight is None
 
 
+def test_where_a_field_of_view_is_not_believed_its_border_is_shown_to_the_model(tmp_path: Path) -> None:
+    image, field = a_round_field(tmp_path)
+    beside, within = np.zeros((2, 1, *field.shape), np.uint8)
+    beside[0, :20] = 1
+    within[0, 60:140] = field[60:140]
+    for labels, shown in ((beside, True), (within, False)):
+        label = stored(tmp_path / "label.nrrd", labels)
+        (read,) = read_labelled(image, label, known=1, modality="fundus")
+        assert read.rgb[:15].any() == shown
+
+
 def test_a_label_under_the_shutter_alone_is_refused(tmp_path: Path) -> None:
     edges = {"LeftVertical": 0, "RightVertical": COLUMNS + 1, "UpperHorizontal": 0, "LowerHorizontal": 11}
     shutter = {f"Shutter{name}Edge": place for name, place in edges.items()}
