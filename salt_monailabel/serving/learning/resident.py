@@ -29,6 +29,7 @@ COMMAND = (sys.executable, "-m", "salt_monailabel.serving.learning.trainer")
 # A trainer that dies as soon as it starts is not started again at once, over and over.
 PAUSE_BETWEEN_STARTS = 5.0
 WAITING, RUNNING = "SUBMITTED", "RUNNING"
+# Tasks that are listed, unless more of them wait.
 REMEMBERED = 100
 
 
@@ -120,7 +121,9 @@ class ResidentTrainer:
             if self.busy and not enqueue:
                 raise BlockingIOError("a training is under way; wait for it, or stop it first")
             task = Task(request, pairs)
-            self.tasks = [*self.tasks[1 - REMEMBERED :], task]
+            # They are taken up in turn: those that are over come first.
+            over = sum(known.over for known in self.tasks)
+            self.tasks = [*self.tasks[min(over, max(0, len(self.tasks) + 1 - REMEMBERED)) :], task]
             self._changed.notify_all()
         return task
 

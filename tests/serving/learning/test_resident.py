@@ -145,6 +145,17 @@ def test_a_second_task_is_refused_unless_it_may_wait(tmp_path: Path) -> None:
     assert (first.status, second.status) == ("DONE", "DONE")
 
 
+def test_only_tasks_that_are_over_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident, "REMEMBERED", 2)
+    with trainer(tmp_path, PATIENT) as process:
+        first = running(process)
+        waiting = [process.submit({}, list, enqueue=True) for _ in range(3)]
+        assert process.tasks == [first, *waiting]
+        process.stop()
+        last = process.submit({}, list, enqueue=True)
+        assert process.tasks == [*waiting, last]
+
+
 def test_a_failure_reaches_the_user_in_words(tmp_path: Path) -> None:
     with trainer(tmp_path, FAILING) as process:
         task = process.submit({}, list, enqueue=False)
