@@ -85,6 +85,7 @@ def test_a_trainer_there_is_not_is_named(viewer: Viewer) -> None:
     [
         {"mode": "forget"},
         {"seconds": -1},
+        {"seconds": 10**400},
         {"learning_rate": "fast"},
         {"device": "cuda:7"},
         {"device": 5},

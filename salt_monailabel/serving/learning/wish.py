@@ -58,7 +58,7 @@ def _positive(request: Mapping[str, Any], name: str) -> float | None:
     """Return a number of the request; None if it is not given or zero, which stands for the default."""
     try:
         value = float(request.get(name) or 0)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise HTTPException(400, f"{name} must be a number; got {request[name]}") from error
     if not 0 <= value < math.inf:
         raise HTTPException(400, f"{name} must be above zero, or zero for the default; got {value}")
