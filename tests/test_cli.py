@@ -18,7 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
-from salt_monailabel.adapters import read_card
+from salt_monailabel.adapters import copy, read_card
 from salt_monailabel.cli import app, commands
 from salt_monailabel.cli.commands import modality_for
 from salt_monailabel.cli.sheet import CELL, GAP
@@ -344,6 +344,18 @@ def test_versions_are_taken_in_put_in_use_shown_sent_out_and_rolled_back(adapter
     salt("adapters", "promote", tmp_path, "0001")
     for before in ("0002", "base"):
         assert f"{before} is in use" in salt("adapters", "rollback", tmp_path).output
+
+
+def test_a_version_that_is_damaged_hides_no_other(adapter: Path, tmp_path: Path) -> None:
+    sent = tmp_path / "sent.safetensors"
+    for judged in ({}, {"after": {"dice": 0.625}}, "by nobody"):
+        copy(adapter, sent, {"training": {"held_back": judged}})
+        assert salt("adapters", "import", tmp_path, sent).exit_code == 0
+    (tmp_path / "adapters" / "0001" / "adapter.safetensors").write_bytes(b"")
+    listed = salt("adapters", "list", tmp_path)
+    rows = [line for line in listed.output.splitlines() if "000" in line]
+    assert (listed.exit_code, ["damaged" in row for row in rows]) == (0, [True, False, True])
+    assert "0.625" in rows[1]
 
 
 @pytest.mark.parametrize(

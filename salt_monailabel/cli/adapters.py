@@ -38,13 +38,21 @@ def list_versions(studies: Studies) -> None:
     table = Table("", "version", "trained on from", "images", "steps", "seconds", "held-back Dice before", "after")
     with explained(console):
         for name in store.versions():
-            card = store.card(name)
-            training = card.get("training", {})
-            judged = training.get("held_back", {})
-            figures = [str(training.get(key, "")) for key in ("images", "steps", "seconds")]
-            figures += [f"{judged[when]['dice']:.3f}" if judged else "" for when in ("before", "after")]
-            table.add_row("*" if name == store.current() else "", name, card.get("parent") or "base", *figures)
+            table.add_row("*" if name == store.current() else "", name, *_told(store, name))
     console.print(table if table.row_count else "no versions yet: the base is in use")
+
+
+def _told(store: VersionStore, name: str) -> list[str]:
+    """Return what the list says of a version; what is damaged, or another program's, must not hide the others."""
+    try:
+        card = store.card(name)
+        training = card.get("training") or {}
+        judged = training.get("held_back") or {}
+        scores = [judged.get(when, {}).get("dice") for when in ("before", "after")]
+        told = [card.get("parent") or "base", *(training.get(key, "") for key in ("images", "steps", "seconds"))]
+        return [escape(str(value)) for value in told] + ["" if dice is None else f"{dice:.3f}" for dice in scores]
+    except (ValueError, TypeError, AttributeError):
+        return ["damaged"]
 
 
 @app.command()
