@@ -55,7 +55,7 @@ def read_mask(path: str | Path, study: Study) -> np.ndarray:
             f"{path.name} marks in {marks} shades of gray, as JPEG and smoothed pictures do; export it anew as PNG, "
             "in black and white or as a label map: the values 1, 2, …"
         )
-    if len(values) <= 2 and values[-1] > WHITE:
+    if marks == 1 and values[-1] > WHITE:
         return (frames > WHITE).astype(np.uint8)
     return frames.astype(np.uint8)
 

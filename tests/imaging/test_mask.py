@@ -83,7 +83,9 @@ def test_a_mask_in_shades_of_gray_is_refused_with_a_remedy(study: Study, folder:
         read_mask(folder / name, study)
 
 
-@pytest.mark.parametrize("values", [(0, 1, 2, 3, 4, 5), (0, 128, 255), (0, 100, 255), (0, 20, 40, 60, 80, 100)])
+@pytest.mark.parametrize(
+    "values", [(0, 1, 2, 3, 4, 5), (0, 128, 255), (0, 100, 255), (0, 20, 40, 60, 80, 100), (1, 255)]
+)
 def test_a_label_map_of_few_or_low_values_is_none_in_shades_of_gray(
     study: Study, folder: Path, values: tuple[int, ...]
 ) -> None:
