@@ -83,7 +83,7 @@ def check_mask(indices: Sequence[int], frames: int) -> None:
     if not len(indices):
         raise ImageError("no frame is named as mask; name at least one")
     if missing := [index for index in indices if not 0 <= index < frames]:
-        raise ImageError(f"there is no frame {missing[0] + 1} to subtract: the run has {frames}; name another")
+        raise ImageError(f"the run has the frames 0 to {frames - 1}; got {missing[0]} to subtract")
 
 
 def shifted(mask: np.ndarray, rows: float, columns: float) -> np.ndarray:
