@@ -190,7 +190,7 @@ class RunView:
 
     def _chosen(self, study: Study) -> range:
         count = study.shape[0]
-        chosen = range(self.first, (self.last if self.last >= 0 else count - 1) + 1)
+        chosen = range(self.first, (count - 1 if self.last == -1 else self.last) + 1)
         if not chosen or chosen[0] < 0 or chosen[-1] >= count:
             raise ImageError(f"{study.name} has the frames 0 to {count - 1}; got {self.first} to {self.last}")
         return chosen

@@ -159,7 +159,7 @@ def test_what_is_subtracted_follows_the_patient_if_that_is_asked_for(tmp_path: P
     assert left[True] < 0.4 * left[False]
 
 
-@pytest.mark.parametrize("view", [{"first": 12}, {"first": -1}, {"first": 5, "last": 3}, {"last": 12}])
+@pytest.mark.parametrize("view", [{"first": 12}, {"first": -1}, {"first": 5, "last": 3}, {"last": 12}, {"last": -5}])
 def test_frames_there_are_not_are_named(cine: Path, view: dict[str, int]) -> None:
     with pytest.raises(ImageError, match=r"cine\.dcm has the frames 0 to 11"):
         images(read_study(cine), **view)
