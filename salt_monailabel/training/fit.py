@@ -48,7 +48,7 @@ class FitConfig:
     clicks : float
         Share of steps prompted by clicks on errors, so that the model keeps following them.
     click_weight : float
-        Weight of the clicked regions in the cross-entropy.
+        Weight of the clicked regions in each of `loss`; elsewhere it is 1.
     augmentation : Augmentation
     seed : int
     """
