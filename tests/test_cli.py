@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from salt_monailabel.adapters import copy, read_card
 from salt_monailabel.cli import app, commands
 from salt_monailabel.cli.commands import modality_for
+from salt_monailabel.cli.doctor import _torch
 from salt_monailabel.cli.sheet import CELL, GAP
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.imaging.synthetic import STYLES
@@ -111,6 +112,13 @@ def test_doctor_names_a_clash_and_its_remedy(monkeypatch: pytest.MonkeyPatch) ->
     line = next(line for line in result.output.splitlines() if "3.0.1" in line)
     assert "no" in line.split()
     assert "pip install 'pydicom>=2.4.5,<3'" in line
+
+
+@pytest.mark.parametrize("name", ["avx512_bf16", "amx_bf16", "bf16"])
+def test_doctor_says_whether_the_processor_has_bfloat16(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, said in ((True, "CPU with bfloat16"), (False, "CPU without bfloat16")):
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda there=there: {name: there})
+        assert said in _torch().found
 
 
 def test_doctor_survives_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from salt_monailabel.models import BASES, WeightsError, load_base
+from salt_monailabel.models.precision import has_bfloat16
 from salt_monailabel.models.weights import weights_folder
 
 REINSTALL = "install in a fresh environment: pip install -e ."
@@ -53,8 +54,7 @@ def _python() -> Finding:
 def _torch() -> Finding:
     import torch
 
-    capabilities = torch.cpu.get_capabilities()
-    half = "with" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "without"
+    half = "with" if has_bfloat16(torch.device("cpu")) else "without"
     return Finding("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads, CPU {half} bfloat16")
 
 
