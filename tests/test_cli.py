@@ -331,6 +331,16 @@ def test_serve_listens_on_this_computer_unless_told_otherwise(monkeypatch: pytes
     assert "http://127.0.0.1:8000" in result.output
 
 
+def test_serve_names_the_computer_where_it_listens_on_all_addresses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("start_server", "first_token"):
+        monkeypatch.setattr(f"salt_monailabel.serving.launch.{name}", lambda *arguments: None)
+    monkeypatch.setattr("socket.gethostname", lambda: "reading-room")
+    for host, named in (("0.0.0.0", "reading-room"), ("::", "reading-room"), ("10.0.0.7", "10.0.0.7")):
+        assert f"http://{named}:8000 " in salt("serve", tmp_path, "--host", host).output
+
+
 def test_serve_refuses_a_setting_without_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("salt_monailabel.serving.launch.start_server", lambda *arguments: pytest.fail("started"))
     result = salt("serve", tmp_path, "--conf", "labels")

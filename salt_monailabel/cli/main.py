@@ -72,7 +72,7 @@ def serve(
 
     In Slicer, open the module SALT vessels, type the address printed here, and press Connect.
     """
-    from salt_monailabel.serving.launch import first_token, start_server
+    from salt_monailabel.serving.launch import first_token, reached_at, start_server
 
     pairs = [tuple(setting.split("=", 1)) for setting in conf or []]
     if any(len(pair) != 2 for pair in pairs):
@@ -83,7 +83,7 @@ def serve(
 
         with explained(console):
             place = checked_address(studies)
-    console.print(f"Address for Slicer: [bold]http://{host}:{port}[/bold]   images: {place}   stop with Ctrl+C")
+    console.print(f"Address for Slicer: [bold]{reached_at(host, port)}[/bold]   images: {place}   stop with Ctrl+C")
     with explained(console):
         token = first_token(host)
     if token is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import platformdirs
@@ -20,6 +23,14 @@ def app_folder() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "main.py").write_text(MAIN)
     return folder
+
+
+def reached_at(host: str, port: int) -> str:
+    """Return the address to type into Slicer: where a server listens on all addresses, the computer's name."""
+    with suppress(ValueError):
+        if ip_address(host).is_unspecified:
+            host = socket.gethostname()
+    return f"http://{host}:{port}"
 
 
 def start_server(
