@@ -10,7 +10,7 @@ from typing import Any
 
 from salt_monailabel.adapters import AdapterConfig
 from salt_monailabel.imaging import modality_named
-from salt_monailabel.models import BASES, WeightsError
+from salt_monailabel.models import BASES
 from salt_monailabel.models.precision import best_device
 
 from .archive.client import folder_of
@@ -96,7 +96,7 @@ class Options:
                 raise ValueError(f"--conf {option.name} {text}: {kind.__name__} expected") from error
         options = cls(**values)
         if options.base not in BASES:
-            raise WeightsError(f"--conf base {options.base}: unknown base model; one of {', '.join(BASES)}")
+            raise ValueError(f"--conf base {options.base}: unknown base model; one of {', '.join(BASES)}")
         if not options.labels or len(set(options.labels)) != len(options.labels):
             raise ValueError(f"--conf labels {','.join(options.labels)}: distinct names expected, separated by commas")
         if taken := {"foreground", "background"} & set(options.labels):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from salt_monailabel.models import BASES, WeightsError
+from salt_monailabel.models import BASES
 from salt_monailabel.serving.options import Options
 
 
@@ -87,11 +87,9 @@ def test_settings_of_monai_label_itself_are_left_alone() -> None:
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_with_what_can(name: str, value: str, remedy: str) -> None:
-    with pytest.raises((ValueError, WeightsError)) as refusal:
+    with pytest.raises(ValueError, match=name) as refusal:
         Options.from_conf({name: value})
-    message = str(refusal.value)
-    assert name in message
-    assert remedy in message
+    assert remedy in str(refusal.value)
 
 
 def test_each_folder_and_each_archive_has_versions_of_its_own() -> None:
@@ -104,9 +102,9 @@ def test_each_folder_and_each_archive_has_versions_of_its_own() -> None:
 
 
 def test_the_refusal_of_a_base_lists_every_base() -> None:
-    with pytest.raises(WeightsError) as refusal:
+    with pytest.raises(ValueError, match="sam3") as refusal:
         Options.from_conf({"base": "sam3"})
-    assert all(name in str(refusal.value) for name in ("sam3", *BASES))
+    assert all(name in str(refusal.value) for name in BASES)
 
 
 def test_a_new_adapter_has_the_method_and_ranks_asked_for() -> None:
