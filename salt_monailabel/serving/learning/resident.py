@@ -66,8 +66,8 @@ class ResidentTrainer:
     ----------
     options : Options
     store : VersionStore
-    on_done : callable
-        Called once a training has ended well.
+    on_end : callable
+        Called whenever a training has ended, well or not, but for the end of all with the server; it must not wait.
     command : sequence of str
         What is started.
     """
@@ -76,11 +76,11 @@ class ResidentTrainer:
         self,
         options: Options,
         store: VersionStore,
-        on_done: Callable[[], None],
+        on_end: Callable[[], None],
         command: Sequence[str] = COMMAND,
     ) -> None:
         self.tasks: list[Task] = []
-        self.on_done = on_done
+        self.on_end = on_end
         self.command = tuple(command)
         self._first = {"options": asdict(options), "folder": str(store.folder)}
         self._changed = threading.Condition()
@@ -256,16 +256,14 @@ class ResidentTrainer:
                 stats = event["stats"]
                 used = "in use" if stats["promoted"] else f"not in use: {stats['why_not']}"
                 self._end(task, "DONE", f"version {stats['version']}, {used}", stats=stats)
-            else:
-                return
-        if kind == "done":
-            self.on_done()
 
     def _end(self, task: Task, status: str, detail: str, **facts: Any) -> None:
         task.status, task.end_ts = status, _now()
         task.details.append(detail)
         task.events.append({"event": status.lower(), "detail": detail, **facts})
         self._changed.notify_all()
+        if not self._closed:
+            self.on_end()
 
     def _fail(self, detail: str, states: Sequence[str]) -> None:
         with self._changed:

@@ -84,11 +84,11 @@ MANY = [{"image": f"{number:0200}.png"} for number in range(500)]
 
 
 @contextmanager
-def trainer(folder: Path, script: str | None = None, on_done: Callable[[], None] = lambda: None) -> Iterator:
+def trainer(folder: Path, script: str | None = None, on_end: Callable[[], None] = lambda: None) -> Iterator:
     command = STUB if script is None else (sys.executable, "-c", script, str(folder / "started"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resident, "PAUSE_BETWEEN_STARTS", 0.05)
-        process = ResidentTrainer(Options(), VersionStore(folder), on_done, command)
+        process = ResidentTrainer(Options(), VersionStore(folder), on_end, command)
         process.start()
         try:
             yield process
@@ -115,11 +115,9 @@ def take(turns: Turns) -> None:
 
 
 def test_a_task_is_done_with_the_labels_of_its_own_moment(tmp_path: Path) -> None:
-    done: list[bool] = []
-    with trainer(tmp_path, on_done=lambda: done.append(True)) as process:
+    with trainer(tmp_path) as process:
         task = process.submit({"mode": "refit"}, lambda: [{"image": "a.png"}], enqueue=False)
         process.wait(task)
-        until(lambda: done)
     assert task.status == "DONE"
     assert task.events[0]["event"] == "step"
     stats = task.events[-1]["stats"]
@@ -162,6 +160,25 @@ def test_a_failure_reaches_the_user_in_words(tmp_path: Path) -> None:
         process.wait(task)
     assert (task.status, task.details[-1]) == ("ERROR", "there is no labelled image to learn from")
     assert task.events[-1]["code"] == 400
+
+
+@pytest.mark.parametrize(("script", "end"), [(COUNTING, "DONE"), (FAILING, "ERROR"), (PATIENT, "STOPPED")])
+def test_whoever_waits_for_the_end_of_a_training_is_told_however_it_ends(tmp_path: Path, script: str, end: str) -> None:
+    told: list[str] = []
+    with trainer(tmp_path, script, on_end=lambda: told.append(task.status)) as process:
+        task = process.submit({}, list, enqueue=False)
+        if end == "STOPPED":
+            until(lambda: task.events)
+            process.stop()
+        process.wait(task)
+    assert told == [end]
+
+
+def test_nobody_is_told_of_a_training_that_ends_with_the_server(tmp_path: Path) -> None:
+    told: list[bool] = []
+    with trainer(tmp_path, PATIENT, on_end=lambda: told.append(True)) as process:
+        task = running(process)
+    assert (task.status, told) == ("STOPPED", [])
 
 
 def test_a_killed_trainer_fails_its_task_and_is_started_anew(tmp_path: Path) -> None:
