@@ -35,7 +35,10 @@ REMEMBERED = 100
 
 @dataclass
 class Task:
-    """A training, with the names and states MONAI Label gives one; `events` is what happened so far."""
+    """A training, with the names and states MONAI Label gives one; `events` is what happened so far.
+
+    `begun` is whether a process has taken it up.
+    """
 
     request: dict[str, Any]
     pairs: Callable[[], Sequence[dict[str, Any]]]
@@ -45,6 +48,7 @@ class Task:
     end_ts: str | None = None
     details: deque[str] = field(default_factory=lambda: deque(maxlen=20))
     events: list[dict[str, Any]] = field(default_factory=list)
+    begun: bool = False
 
     @property
     def over(self) -> bool:
@@ -181,9 +185,12 @@ class ResidentTrainer:
         assert process.stdin is not None
         assert process.stdout is not None
         threading.Thread(target=self._hand_out, args=(process, process.stdin), daemon=True).start()
+        ready = False
         for line in process.stdout:
             with suppress(ValueError, KeyError):
-                self._note(json.loads(line))
+                event = json.loads(line)
+                ready = ready or event["event"] == "ready"
+                self._note(event)
         code = process.wait()
         # What it has left unread cannot be written any more.
         with suppress(OSError):
@@ -191,6 +198,11 @@ class ResidentTrainer:
         with self._changed:
             if self._process is process:
                 self._process = None
+            for task in self.tasks:
+                # It was given to a process that had died at rest, and nobody had noticed. But what a process dies of
+                # before it is ready, the next would die of as well.
+                if ready and task.status == RUNNING and not task.begun:
+                    task.status = WAITING
             self._changed.notify_all()
         self._fail(f"the trainer ended unexpectedly ({_reason(code)}); no label and no version is lost", (RUNNING,))
 
@@ -245,6 +257,7 @@ class ResidentTrainer:
             task = next((task for task in self.tasks if task.status == RUNNING and task.id == lesson), None)
             if task is None:
                 return
+            task.begun = True
             if kind == "step":
                 task.events.append(event)
                 if len(task.events) % 10 == 1:

@@ -3,9 +3,10 @@
 It reads a line of JSON for each thing to do, and writes one for each that happened:
 
     {"do": "learn", "id": "…",      {"event": "ready"}
-     "request": {…}, "pairs": […]}  {"event": "step", "id": "…", "step": 3, "share": 0.1, "loss": …, "dice": …}
-    {"do": "pause"}                 {"event": "done", "id": "…", "stats": {…}}
-    {"do": "resume"}                {"event": "failed", "id": "…", "detail": "…", "code": 400}
+     "request": {…}, "pairs": […]}  {"event": "begun", "id": "…"}
+    {"do": "pause"}                 {"event": "step", "id": "…", "step": 3, "share": 0.1, "loss": …, "dice": …}
+    {"do": "resume"}                {"event": "done", "id": "…", "stats": {…}}
+                                    {"event": "failed", "id": "…", "detail": "…", "code": 400}
 
 Events bear the `id` of their lesson, so that none is taken for one of another.
 
@@ -88,6 +89,7 @@ class Trainer:
         while True:
             lesson = self._lessons.get()
             tell = partial(self._tell, id=lesson["id"])
+            tell("begun")
             try:
                 tell("done", stats=self._learn(lesson["request"], lesson["pairs"], tell))
             except HTTPException as error:

@@ -79,6 +79,19 @@ if not pathlib.Path(sys.argv[1]).exists():
 """
 HANGING_ONCE = ONCE.format("pathlib.Path(sys.argv[1]).touch(); time.sleep(600)") + COUNTING
 DEAF_ONCE = ONCE.format("os.close(0); pathlib.Path(sys.argv[1]).touch(); time.sleep(0.5); os._exit(3)") + COUNTING
+# The first one to start dies of its first lesson, before it says a word of it or after; the next ones learn.
+DEAD_ONCE = ONCE.format(
+    """print('{"event": "ready"}', flush=True)
+    sys.stdin.readline()
+    lesson = sys.stdin.readline()
+    pathlib.Path(sys.argv[1]).touch()
+    BEGUN
+    os._exit(3)"""
+)
+AT_REST = DEAD_ONCE.replace("BEGUN", "") + COUNTING
+AT_WORK = (
+    DEAD_ONCE.replace("BEGUN", """print(lesson.replace('"do": "learn"', '"event": "begun"'), flush=True)""") + COUNTING
+)
 # Of more bytes than a pipe takes that nobody reads.
 MANY = [{"image": f"{number:0200}.png"} for number in range(500)]
 
@@ -295,6 +308,19 @@ def test_a_lesson_that_was_never_read_fails_no_other(tmp_path: Path) -> None:
         process.wait(second)
     assert (first.status, "exit status 3" in first.details[-1]) == ("ERROR", True)
     assert second.status == "DONE"
+
+
+@pytest.mark.parametrize(("script", "status"), [(AT_REST, "DONE"), (AT_WORK, "ERROR")])
+def test_a_task_given_to_a_trainer_that_had_died_at_rest_is_for_the_next_one(
+    tmp_path: Path, script: str, status: str
+) -> None:
+    with trainer(tmp_path, script) as process:
+        task = process.submit({}, list, enqueue=False)
+        process.wait(task)
+        assert task.status == status
+        again = process.submit({}, list, enqueue=False)
+        process.wait(again)
+        assert again.status == "DONE"
 
 
 def test_a_trainer_started_while_somebody_waits_pauses_first(tmp_path: Path) -> None:
