@@ -32,7 +32,7 @@ class Panel:
         self.local = LocalServer(self.context, self.server, launcher)
         self.images = Images(self.context, self.server)
         self.uploads = Uploads(self.context, self.server, self.images)
-        self.segment = Segment(self.context, self.uploads)
+        self.segment = Segment(self.context, self.server, self.uploads)
         self.correct = Correct(self.context, self.server, self.uploads, self.segment)
         self.teach = Teach(self.context, self.server, self.images, self.uploads)
         self.measure = Measure(self.context, self.server, self.uploads, self.segment)

@@ -12,6 +12,7 @@ from ..parameters import Parameters
 from ..transport import Ticket
 from .case import Case
 from .context import Context
+from .server import Server
 from .uploads import Uploads
 from .words import called
 
@@ -31,8 +32,9 @@ class Segment:
         Frames that are outlined, and how many there are to be; `of` is 0 while that is not known.
     """
 
-    def __init__(self, context: Context, uploads: Uploads) -> None:
+    def __init__(self, context: Context, server: Server, uploads: Uploads) -> None:
         self._context = context
+        self._server = server
         self._uploads = uploads
         self.running = False
         self.done = self.of = 0
@@ -144,6 +146,8 @@ class Segment:
         keys = sorted({frame, *case.corrected(label)})
         if not any(case.outlines.frame_mask(label, key).any() for key in keys):
             self._context.say("There is no outline to follow: outline this frame and correct it first.")
+            return
+        if not self._server.may_send():
             return
 
         def followed(outline: Outline) -> None:
