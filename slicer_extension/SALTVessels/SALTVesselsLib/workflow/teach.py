@@ -22,7 +22,8 @@ from .server import Server
 from .uploads import Uploads
 from .words import BASE, called, waiting_words, words_of
 
-# Seconds after which an outline is sent again that a server did not take although it is there.
+# Seconds after which an outline is sent again that a server did not take although it is there, and a training is
+# followed again that is not heard of any more.
 AGAIN = 30.0
 _NOTHING = "There is nothing to submit: outline the vessels first."
 
@@ -54,6 +55,7 @@ class Teach:
         self.result = ""
         self.versions = Versions(BASE, ())
         self._curve: Curve | None = None
+        self._following: object = None
         context.on_give_up(self._give_up)
         server.on_connected(self._server_is_there)
 
@@ -126,7 +128,7 @@ class Teach:
         self._follow(quietly=True)
 
     def _give_up(self) -> None:
-        self.learning, self.share = False, 0.0
+        self.learning, self.share, self._following = False, 0.0, None
         for case, (identity, digest) in self._underway.items():
             # Nobody knows whether the server has got it.
             self._keep(case, identity, digest)
@@ -234,12 +236,14 @@ class Teach:
         """Follow a training from its beginning; one that was begun elsewhere or before too."""
         client = self._context.client
         assert client is not None
-        self.share = 0.0
+        following = self._following = object()
+        begun = False
 
         def event(told: TrainingEvent) -> None:
+            nonlocal begun
             if not told.ends:
-                if not self.learning:
-                    self.learning = True
+                if not begun:
+                    begun = self.learning = True
                     self.curve.reset()
                 self.share = told.share
                 self.result = f"Learning: step {told.step}, {100 * told.share:.0f} % of the time."
@@ -248,12 +252,22 @@ class Teach:
             else:
                 self._ended(told, quietly)
 
+        def again() -> None:
+            if self._following is following and self._server.usable:
+                self._follow(quietly)
+
         def failed(problem: Problem) -> None:
-            # Nothing was ever learned.
-            if quietly and problem.kind == "refused":
-                return
-            self.learning = False
-            self._context.explain(problem, "The server goes on learning; the result is shown when it is back.")
+            if problem.lost:
+                self._context.around.later(AGAIN, again)
+                self._context.explain(
+                    problem, "The server goes on learning; the result is shown once it answers again."
+                )
+            elif self.learning:
+                self.learning, self.share, self.result = False, 0.0, ""
+                self._context.explain(problem)
+            # Otherwise nothing was ever learned.
+            elif not (quietly and problem.kind == "refused"):
+                self._context.explain(problem)
 
         self._context.latest.start(
             "events", lambda heard: client.follow_training(heard(event), heard(lambda _: None), heard(failed))

@@ -1,0 +1,74 @@
+"""Learning that was asked for is begun and followed to its end, whatever the connection does."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import numpy as np
+import pytest
+from faulty_server import Act, Faulty, Handler, json_of
+from panels import Rig
+from salt_server import SHAPES, SaltServer
+from SALTVesselsLib.workflow import server as server_section
+from SALTVesselsLib.workflow import teach as teach_section
+from test_panel_faults import PATHS, once, onward
+
+pytest_plugins = ("scenes", "panels")
+
+STEP = {"event": "step", "step": 1, "share": 0.1, "loss": 0.5, "dice": 0.5}
+END = {"event": "error", "detail": "too few outlines"}
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the real times."""
+    monkeypatch.setattr(server_section, "PULSE", 0.2)
+    monkeypatch.setattr(teach_section, "AGAIN", 0.5)
+
+
+def told(*events: dict[str, object], cut: bool = False) -> Act:
+    """Tell of a training; the connection may be cut after that."""
+    body = b"".join(f"event: {event['event']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+
+    def act(handler: Handler) -> None:
+        handler.head(200, len(body) + cut, "text/event-stream")
+        handler.wfile.write(body)
+        handler.wfile.flush()
+        if cut:
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+
+    return act
+
+
+@pytest.fixture
+def outlined(rig: Rig, server: SaltServer, faulty: Faulty) -> Rig:
+    """Return a panel with an image that is outlined, on a server that learns nothing."""
+    for path in PATHS:
+        faulty.at(path, onward(server.address))
+    faulty.at("/train/salt", json_of(200, {"id": "1"}))
+    faulty.at("/salt/train/events", told(END))
+    rig.open(faulty.address, "gray")
+    rig.case.outlined("vessel", 0, np.eye(*SHAPES["gray"][1:], dtype=bool))
+    return rig
+
+
+def test_a_training_is_followed_again_when_the_connection_is_cut(outlined: Rig, faulty: Faulty) -> None:
+    faulty.at("/salt/train/events", once(told(STEP, cut=True), told(STEP, END)))
+    outlined.ui.learnButton.click()
+    outlined.until(lambda: "goes on learning" in outlined.says)
+    assert outlined.panel.server.usable
+    assert outlined.ui.stopButton.enabled
+    outlined.until(lambda: not outlined.panel.teach.learning)
+    assert outlined.ui.resultLabel.text == "Nothing was learned: too few outlines"
+    assert outlined.panel.teach.curve.table.GetNumberOfRows() == 1
+
+
+def test_a_training_that_its_server_has_forgotten_is_shown_no_more(outlined: Rig, faulty: Faulty) -> None:
+    forgotten = json_of(404, {"detail": "nothing was trained yet"})
+    faulty.at("/salt/train/events", once(told(STEP, cut=True), forgotten))
+    outlined.ui.learnButton.click()
+    outlined.until(lambda: "Nothing was trained yet" in outlined.says)
+    assert not outlined.ui.stopButton.enabled
+    assert not outlined.ui.resultLabel.visible
