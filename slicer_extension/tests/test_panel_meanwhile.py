@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import slicer
-from faulty_server import Act, Faulty, Handler, error_page
+from faulty_server import Act, Faulty, Handler, error_page, hang
 from panels import Rig
 from salt_server import SHAPES, SaltServer
+from SALTVesselsLib import outlines_client
 from SALTVesselsLib.pixels import Picture, mask_to_nrrd
 from SALTVesselsLib.scene import volumes
 from SALTVesselsLib.workflow import segment
@@ -164,6 +165,21 @@ def test_frames_corrected_while_a_run_is_outlined_stay(
     assert not connected.mask()[5].any()
     assert "What you corrected meanwhile stays as it is: 1 frame." in connected.says
     assert not any(connected.mask()[frame].all() for frame in range(FRAMES))
+
+
+def test_a_run_is_stopped_though_the_server_has_fallen_silent(
+    connected: Rig, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlines_client, "INFO", 0.5)
+    connected.open(faulty.address, "run")
+    connected.choose("framesBox", "All frames")
+    faulty.at("/infer/salt", hang)
+    connected.ui.segmentButton.click()
+    faulty.at(f"/salt/jobs/{connected.panel.segment._job}", hang)
+    connected.ui.cancelButton.click()
+    connected.until(lambda: not connected.panel.segment.running, 20)
+    assert "Stopped." in connected.says
+    assert connected.ui.segmentButton.enabled
 
 
 def test_an_outline_that_comes_from_the_server_late_replaces_nothing(

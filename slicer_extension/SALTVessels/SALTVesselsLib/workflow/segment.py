@@ -96,16 +96,27 @@ class Segment:
         self._context.say("Stopping …")
         job = self._job
 
-        def not_yet(problem: Problem) -> None:
-            # The server has not begun, or has just ended.
-            if self.running and self._job == job:
-                self._context.around.later(PULSE, self.stop)
+        def ask() -> None:
+            if self._goes_on(job):
+                client.stop_job(job, lambda _: None, unanswered)
 
-        client.stop_job(job, lambda _: None, not_yet)
+        def unanswered(problem: Problem) -> None:
+            if problem.kind not in ("timeout", "unreachable"):
+                # The server has not begun, or has just ended.
+                self._context.around.later(PULSE, ask)
+            elif self._goes_on(job):
+                self._watch.stop()
+                self._context.latest.cancel(_REQUEST)
+                self._end("Stopped.")
+
+        ask()
 
     def _give_up(self) -> None:
         self._watch.stop()
         self.running = False
+
+    def _goes_on(self, job: str) -> bool:
+        return self.running and self._job == job
 
     def _begin(self, case: Case, by_frames: bool) -> None:
         self.running, self.done, self.of = True, 0, 0
@@ -155,6 +166,8 @@ class Segment:
             self._take(case, frames, outline, begun, f"The frames of {case.image} follow those you corrected.")
 
         def send(mask: bytes) -> None:
+            if not self._goes_on(job):
+                return
             view, reached = view_of(case, self._context.parameters), (0, case.shape[0] - 1)
             edit = EditRequest(label, mask, carry=reached, key_frames=tuple(keys), view=view)
             self._context.latest.start(
@@ -171,6 +184,7 @@ class Segment:
             self._watch.start()
 
         self._begin(case, by_frames=True)
+        job = self._job
         self._context.by_pieces(case.coded_by_steps(label, keys), send)
 
     def _take(self, case: Case, frames: Sequence[int], outline: Outline, begun: int, words: str) -> None:
