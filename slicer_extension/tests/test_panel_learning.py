@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
 from faulty_server import Act, Faulty, Handler, json_of
-from panels import Rig
+from panels import Rig, reopened
 from salt_server import SHAPES, SaltServer
 from SALTVesselsLib.workflow import server as server_section
 from SALTVesselsLib.workflow import teach as teach_section
@@ -45,7 +46,7 @@ def told(*events: dict[str, object], cut: bool = False) -> Act:
 @pytest.fixture
 def outlined(rig: Rig, server: SaltServer, faulty: Faulty) -> Rig:
     """Return a panel with an image that is outlined, on a server that learns nothing."""
-    for path in PATHS:
+    for path in (*PATHS, "/salt/images/gray_2"):
         faulty.at(path, onward(server.address))
     faulty.at("/train/salt", json_of(200, {"id": "1"}))
     faulty.at("/salt/train/events", told(END))
@@ -72,3 +73,42 @@ def test_a_training_that_its_server_has_forgotten_is_shown_no_more(outlined: Rig
     outlined.until(lambda: "Nothing was trained yet" in outlined.says)
     assert not outlined.ui.stopButton.enabled
     assert not outlined.ui.resultLabel.visible
+
+
+def submit_offline(rig: Rig, image: str) -> None:
+    """Submit an outline to learn from, while the line is down."""
+    rig.ui.learnButton.click()
+    rig.until(lambda: image in rig.panel.teach.waiting)
+    rig.until(lambda: "the model learns from it then" in rig.says)
+
+
+def begun(faulty: Faulty) -> int:
+    """Return how often learning was begun."""
+    return sum(seen.path == "/train/salt" for seen in faulty.seen)
+
+
+def test_an_outline_that_waits_in_a_saved_scene_is_learned_from_once_it_was_sent(
+    outlined: Rig, faulty: Faulty, tmp_path: Path
+) -> None:
+    outlined.line.down = True
+    submit_offline(outlined, "gray")
+    with reopened(outlined, tmp_path) as again:
+        again.until(lambda: begun(faulty))
+        assert not again.panel.teach.waiting
+        again.until(lambda: again.ui.resultLabel.text == "Nothing was learned: too few outlines")
+    submitted = [seen.path for seen in faulty.seen if seen.method == "PUT" or seen.path == "/train/salt"]
+    assert submitted == ["/datastore/label?image=gray&tag=final", "/train/salt"]
+
+
+def test_outlines_that_waited_together_are_learned_from_together(outlined: Rig, faulty: Faulty) -> None:
+    outlined.panel.images.open("gray_2")
+    outlined.until(lambda: outlined.case.image == "gray_2" and not outlined.panel.images.busy)
+    outlined.case.outlined("vessel", 0, np.eye(*SHAPES["gray_2"][1:], dtype=bool))
+    outlined.line.down = True
+    submit_offline(outlined, "gray_2")
+    outlined.choose("volumeBox", "gray")
+    submit_offline(outlined, "gray")
+    outlined.line.down = False
+    outlined.until(lambda: not outlined.panel.teach.waiting and begun(faulty))
+    outlined.until(lambda: outlined.ui.resultLabel.text == "Nothing was learned: too few outlines")
+    assert begun(faulty) == 1

@@ -81,8 +81,8 @@ def test_labels_wait_until_they_are_sent(scene: slicer.vtkMRMLScene) -> None:
     outlines = []
     for name in ("a", "b", "c"):
         outlines.append(Outlines(volumes.add(picture(noise(1, 5, 7)), name), ("vessel",)).node)
-        parameters.keep(outlines[-1], "", f"digest of {name}")
-    parameters.keep(outlines[1], "", "newer digest")
+        parameters.keep(outlines[-1], "", f"digest of {name}", False)
+    parameters.keep(outlines[1], "", "newer digest", False)
     assert [(entry.image, entry.digest) for entry in parameters.unsent] == [
         ("a", "digest of a"),
         ("b", "newer digest"),
@@ -102,14 +102,16 @@ def test_a_label_waits_for_each_server_it_was_submitted_to(scene: slicer.vtkMRML
     image = volumes.add(picture(noise(1, 5, 7)), "anna", "one")
     names.remember(image, "anna_2", "other")
     outlines = Outlines(image, ("vessel",)).node
-    parameters.keep(outlines, "one", "1")
-    parameters.keep(outlines, "other", "2")
-    assert sorted((u.image, u.identity, u.digest) for u in parameters.unsent) == [
-        ("anna", "one", "1"),
-        ("anna_2", "other", "2"),
+    parameters.keep(outlines, "one", "1", True)
+    parameters.keep(outlines, "other", "2", False)
+    assert sorted((u.image, u.identity, u.digest, u.learn) for u in parameters.unsent) == [
+        ("anna", "one", "1", True),
+        ("anna_2", "other", "2", False),
     ]
     parameters.sent(outlines, "one")
     assert [(u.image, u.identity, u.digest) for u in parameters.unsent] == [("anna_2", "other", "2")]
+    parameters.keep(outlines, "one", "3", False)
+    assert not any(unsent.learn for unsent in parameters.unsent)
 
 
 def test_the_address_of_a_server_is_the_last_it_had(scene: slicer.vtkMRMLScene) -> None:
@@ -145,8 +147,8 @@ def test_a_saved_scene_brings_back_all_that_was_not_sent(scene: slicer.vtkMRMLSc
     parameters.used("https://me:secret@host:8443", "a1")
     parameters.strategy, parameters.label, parameters.subtraction = "first", "vessel", True
     parameters.image, parameters.outlines = fundus, of_fundus.node
-    parameters.keep(of_run.node, "a1", "digest of the run")
-    parameters.keep(of_fundus.node, "", "digest of the fundus")
+    parameters.keep(of_run.node, "a1", "digest of the run", False)
+    parameters.keep(of_fundus.node, "", "digest of the fundus", True)
     file = tmp_path / "case.mrb"
     assert scene.WriteToMRB(str(file))
     with zipfile.ZipFile(file) as archive:
@@ -161,9 +163,9 @@ def test_a_saved_scene_brings_back_all_that_was_not_sent(scene: slicer.vtkMRMLSc
     assert again.image.GetName() == "fundus"
     assert again.address_of("a1") == "https://host:8443"
     unsent = {entry.image: entry for entry in again.unsent}
-    assert {image: (entry.identity, entry.digest) for image, entry in unsent.items()} == {
-        "pat_1": ("a1", "digest of the run"),
-        "fundus_1": ("", "digest of the fundus"),
+    assert {image: (entry.identity, entry.digest, entry.learn) for image, entry in unsent.items()} == {
+        "pat_1": ("a1", "digest of the run", False),
+        "fundus_1": ("", "digest of the fundus", True),
     }
     assert unsent["fundus_1"].outlines is again.outlines
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 2

@@ -32,12 +32,15 @@ class Unsent:
         The label itself: there is no copy of what was submitted, for what is newest is what is to be sent.
     digest : str
         Of the label as it was submitted, to know whether it is the newest still.
+    learn : bool
+        Whether the model is to learn once the server has it.
     """
 
     image: str
     identity: str
     outlines: slicer.vtkMRMLSegmentationNode
     digest: str
+    learn: bool
 
 
 class _Text:
@@ -158,15 +161,18 @@ class Parameters:
                 outlines = self.node.GetNthNodeReference(role, number)
                 image = None if outlines is None else nodes.owner(outlines)
                 if image is not None:
-                    digest = self.node.GetParameter(_submitted(image, identity))
-                    found.append(Unsent(names.image_of(image, identity), identity, outlines, digest))
+                    digest = self.node.GetParameter(_noted("submitted", image, identity))
+                    learn = self.node.GetParameter(_noted("learn", image, identity)) == "true"
+                    found.append(Unsent(names.image_of(image, identity), identity, outlines, digest, learn))
         return found
 
-    def keep(self, outlines: slicer.vtkMRMLSegmentationNode, identity: str, digest: str) -> None:
-        """Remember to send the label of an image again, to the server of an identity."""
+    def keep(self, outlines: slicer.vtkMRMLSegmentationNode, identity: str, digest: str, learn: bool) -> None:
+        """Remember to send the label of an image again, to the server of an identity, and to learn then or not."""
         if not self.node.HasNodeReferenceID(_role(identity), outlines.GetID()):
             self.node.AddNodeReferenceID(_role(identity), outlines.GetID())
-        self.node.SetParameter(_submitted(nodes.owner(outlines), identity), digest)
+        image = nodes.owner(outlines)
+        self.node.SetParameter(_noted("submitted", image, identity), digest)
+        self.node.SetParameter(_noted("learn", image, identity), "true" if learn else "false")
 
     def sent(self, outlines: slicer.vtkMRMLSegmentationNode, identity: str) -> None:
         """Forget about a label: the server of an identity has it. If nobody knows whose it was, it was that one's."""
@@ -177,7 +183,8 @@ class Parameters:
                 if self.node.GetNthNodeReferenceID(role, number) == outlines.GetID():
                     self.node.RemoveNthNodeReferenceID(role, number)
             if image is not None:
-                self.node.UnsetParameter(_submitted(image, whose))
+                for what in ("submitted", "learn"):
+                    self.node.UnsetParameter(_noted(what, image, whose))
 
     def _awaited(self) -> list[str]:
         """Return the identities of servers that something waits for."""
@@ -194,9 +201,9 @@ def _role(identity: str) -> str:
     return f"{_UNSENT}.{identity}" if identity else _UNSENT
 
 
-def _submitted(image: slicer.vtkMRMLVolumeNode, identity: str) -> str:
-    """Return where it is written down what was submitted of an image and waits to be sent."""
-    return " ".join(filter(None, ("submitted", identity, names.mark(image))))
+def _noted(what: str, image: slicer.vtkMRMLVolumeNode, identity: str) -> str:
+    """Return where something is written down of an image whose label waits to be sent."""
+    return " ".join(filter(None, (what, identity, names.mark(image))))
 
 
 def _new_node() -> slicer.vtkMRMLScriptedModuleNode:

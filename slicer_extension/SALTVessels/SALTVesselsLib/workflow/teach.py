@@ -47,8 +47,9 @@ class Teach:
         self._server = server
         self._images = images
         self._uploads = uploads
-        # What was submitted and not answered: to which server, and the digest.
-        self._underway: dict[Case, tuple[str, str]] = {}
+        # What was submitted and not answered: to which server, the digest, and whether to learn from it.
+        self._underway: dict[Case, tuple[str, str, bool]] = {}
+        self._to_learn = False
         self._retrying = False
         self.learning = False
         self.share = 0.0
@@ -129,10 +130,11 @@ class Teach:
 
     def _give_up(self) -> None:
         self.learning, self.share, self._following = False, 0.0, None
-        for case, (identity, digest) in self._underway.items():
+        for case, submitted in self._underway.items():
             # Nobody knows whether the server has got it.
-            self._keep(case, identity, digest)
+            self._keep(case, *submitted)
         self._underway.clear()
+        self._to_learn = False
 
     def _server_is_there(self) -> None:
         self._refresh()
@@ -150,9 +152,9 @@ class Teach:
 
     def _send_again(self, case: Case) -> None:
         def send(label: bytes) -> None:
-            submitted = [unsent.digest for unsent in self.waiting_here if unsent.outlines is case.outlines.node]
-            if _digest(label) in submitted:
-                self._send(case, label, learn=False)
+            submitted = [unsent for unsent in self.waiting_here if unsent.outlines is case.outlines.node]
+            if _digest(label) in (unsent.digest for unsent in submitted):
+                self._send(case, label, any(unsent.learn for unsent in submitted))
             elif submitted:
                 self._context.say(
                     f"{case.image} was changed since it was submitted; it waits until you submit it again. Then its "
@@ -167,38 +169,45 @@ class Teach:
         assert client is not None
         parameters, digest = self._context.parameters, _digest(label)
         labels = {name: value for value, name in enumerate(case.labels, start=1)}
+        learned = ", and the model learns from it then" if learn else ""
         kept = (
-            f"The outline of {image} is kept, and sent when the server is back. If you change it before, submit it "
-            "again: the newest outline is sent."
+            f"The outline of {image} is kept, and sent when the server is back{learned}. If you change it before, "
+            "submit it again: the newest outline is sent."
         )
         if not self._server.usable:
-            self._keep(case, identity, digest)
+            self._keep(case, identity, digest, learn)
             self._context.say(kept)
             return
 
         def sent(_: None) -> None:
-            self._underway.pop(case, None)
             parameters.sent(case.outlines.node, identity)
             self._context.say(f"The outline of {image} was submitted.")
             self._images.refresh()
-            if learn:
-                self._learn()
+            self._answered(case, learn)
 
         def failed(problem: Problem) -> None:
-            self._underway.pop(case, None)
+            self._answered(case)
             if problem.lost or problem.kind == "token":
-                self._keep(case, identity, digest)
+                self._keep(case, identity, digest, learn)
                 self._context.explain(problem, kept)
                 self._retry_later()
             else:
                 self._context.explain(problem, f"The outline of {image} is still in Slicer.")
 
         params = {"view": case.view} if case.view else {}
-        self._underway[case] = identity, digest
+        self._underway[case] = identity, digest, learn
         self._context.latest.start(
             ("submit", case.volume.GetID()),
             lambda heard: client.submit(image, label, labels, heard(sent), heard(failed), params=params),
         )
+
+    def _answered(self, case: Case, learn: bool = False) -> None:
+        """Learn, if that is wished, once nothing more is on its way: a server does not learn twice at a time."""
+        self._underway.pop(case, None)
+        self._to_learn |= learn
+        if self._to_learn and not self._underway:
+            self._to_learn = False
+            self._learn()
 
     def _retry_later(self) -> None:
         """Send again what waits, if the server is there; once it is back it is sent by itself."""
@@ -212,9 +221,9 @@ class Teach:
             self._retrying = True
             self._context.around.later(AGAIN, retry)
 
-    def _keep(self, case: Case, identity: str, digest: str) -> None:
+    def _keep(self, case: Case, identity: str, digest: str, learn: bool) -> None:
         if not case.gone:
-            self._context.parameters.keep(case.outlines.node, identity, digest)
+            self._context.parameters.keep(case.outlines.node, identity, digest, learn)
 
     def _called(self, identity: str) -> str:
         """Return what a server that something waits for is called."""
