@@ -148,6 +148,15 @@ def test_all_that_is_asked_during_an_upload_is_done_with_the_image_it_was_asked_
     assert not second.corrections("vessel", 0).foreground
 
 
+def test_a_click_on_an_image_that_could_not_be_sent_is_said_to_be_lost(connected: Rig, faulty: Faulty) -> None:
+    volumes.show(uploadable("never_sent"))
+    faulty.at("/datastore/image", error_page)
+    connected.panel.correct.click((20, 30, 0), True)
+    connected.until(lambda: not connected.panel.uploads.busy)
+    assert "never_sent was not sent; what you clicked or asked for on it was not done." in connected.says
+    assert connected.points() == (0, 0)
+
+
 def test_frames_corrected_while_a_run_is_outlined_stay(
     connected: Rig, server: SaltServer, faulty: Faulty, gate: Gate
 ) -> None:

@@ -16,7 +16,7 @@ from .uploads import Uploads
 Pixel = tuple[int, int]
 Voxel = tuple[int, int, int]
 Key = tuple[Case, str, int]
-_KEPT = "Your clicks are kept, and followed as soon as the server is back."
+_KEPT = "Your clicks are kept until you close Slicer or the scene, and followed as soon as the server is back."
 # Seconds after which the user is told that an answer takes long, though it may have begun to arrive.
 SLOW = 10.0
 

@@ -99,7 +99,7 @@ class Uploads:
 
         def failed(problem: Problem) -> None:
             del self._sending[case]
-            self._context.explain(problem)
+            self._context.explain(problem, f"{name} was not sent; what you clicked or asked for on it was not done.")
 
         self._context.say(f"Sending {name} …")
         self._context.by_pieces(_file(case), made)
