@@ -12,6 +12,8 @@ from scenes import noise, picture, view
 
 pytest_plugins = ("scenes",)
 
+NAMES = ("Added vessel", "Removed vessel", "First place")
+
 
 @pytest.fixture
 def image(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLVolumeNode:
@@ -37,6 +39,9 @@ def test_what_is_shown_takes_the_place_of_all_that_was(image: slicer.vtkMRMLVolu
     assert np.allclose(points("Removed vessel"), places[2:])
     clicks.show([], places[:1])
     assert points("Added vessel") == []
+    assert points("First place") == []
+    clicks.show([], places[:1], places[1:2])
+    assert np.allclose(points("First place"), places[1:2])
     assert np.allclose(points("Removed vessel"), places[:1])
 
 
@@ -60,13 +65,13 @@ def test_a_click_on_a_plane_is_seen_on_that_plane_alone(scene: slicer.vtkMRMLSce
     frontal, lateral = (volumes.add(picture(noise(1, 30, 40))) for _ in range(2))
     volumes.show(frontal, lateral)
     Clicks(lateral).show([volumes.point(lateral, (9, 8, 0))], [])
-    for name in ("Added vessel", "Removed vessel"):
+    for name in NAMES:
         assert list(named(name)[0].GetDisplayNode().GetViewNodeIDs()) == [view("Yellow").GetID()]
 
 
 def test_clicks_are_small_without_names_and_not_saved(image: slicer.vtkMRMLVolumeNode) -> None:
     Clicks(image)
-    for name in ("Added vessel", "Removed vessel"):
+    for name in NAMES:
         (node,) = named(name)
         display = node.GetDisplayNode()
         assert node.GetLocked()

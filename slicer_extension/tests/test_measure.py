@@ -13,6 +13,8 @@ from SALTVesselsLib.answers import Measured, Profile
 from SALTVesselsLib.parameters import Parameters
 from SALTVesselsLib.pixels import mask_to_nrrd
 from SALTVesselsLib.scene import runs, volumes
+from SALTVesselsLib.scene.nodes import owner
+from SALTVesselsLib.scene.way import MOST, Way
 from SALTVesselsLib.workflow.case import Case
 from SALTVesselsLib.workflow.context import Context
 from SALTVesselsLib.workflow.measure import Measure
@@ -97,6 +99,77 @@ def test_a_measurement_goes_with_its_image(bench: Bench) -> None:
     assert bench.measure.words == ""
     assert bench.measure.curve is None
     assert [row["image"] for row in bench.measure.rows] == ["anna"]
+
+
+def ways() -> list[tuple[list[tuple[int, int, int]], bool]]:
+    """Return, of each line and each cross that is drawn, the pixels it goes through, and whether it is seen."""
+    drawn = slicer.util.getNodesByClass("vtkMRMLMarkupsNode")
+    return [
+        (
+            [
+                volumes.pixel(owner(node), node.GetNthControlPointPositionWorld(number))
+                for number in range(node.GetNumberOfControlPoints())
+            ],
+            bool(node.GetDisplayVisibility()),
+        )
+        for node in sorted(drawn, key=lambda node: node.GetName())
+    ]
+
+
+def test_the_way_along_the_vessel_and_its_narrowest_place_are_drawn(bench: Bench) -> None:
+    bench.open(image("anna"))
+    bench.measure.between((1, 1, 0), (1, 5, 0))
+    bench.answer(NARROW)
+    assert ways() == [([(1, 1, 0), (1, 2, 0)], True), ([(1, 2, 0)], True)]
+    bench.measure.between((1, 1, 0), (1, 5, 0))
+    assert ways() == [], "it stays while another is measured"
+    bench.answer(NARROW)
+    assert len(ways()) == 2
+    bench.measure.density()
+    bench.answer()
+    assert ways() == []
+    assert bench.measure.curve is None
+
+
+def test_the_way_goes_when_the_outline_changes_or_another_image_is_in_view(bench: Bench) -> None:
+    bench.open(image("anna"))
+    for leave in (
+        lambda: bench.context.case.outlined("vessel", 0, HALF),
+        bench.measure.forget,
+        lambda: bench.open(image("bert")),
+    ):
+        bench.measure.between((1, 1, 0), (1, 5, 0))
+        bench.answer(NARROW)
+        assert len(ways()) == 2
+        leave()
+        bench.context.changed()
+        assert ways() == []
+    bench.measure.between((1, 1, 0), (1, 5, 0))
+    bench.context.case.outlined("vessel", 0, ~HALF)
+    bench.answer(NARROW)
+    assert ways() == [], "it was of an outline that is no more"
+
+
+def test_the_way_is_seen_on_its_own_frame_alone(bench: Bench) -> None:
+    run = runs.add(picture(np.zeros((3, 8, 9), np.uint8)), "anna")
+    volumes.show(run.volume)
+    bench.open(run.volume)
+    bench.measure.between((1, 1, 1), (1, 5, 1))
+    bench.answer(NARROW)
+    for frame in (0, 1, 2):
+        go_to(run.volume, frame)
+        assert [seen for _, seen in ways()] == [frame == 1] * 2
+
+
+def test_a_long_way_is_drawn_through_some_of_its_places_and_both_ends(scene: slicer.vtkMRMLScene) -> None:
+    drawn_on = volumes.add(picture(np.zeros((1, 8, 3000), np.uint8)))
+    way = Way(drawn_on, [(float(i), 4.0, 0.0) for i in range(3000)], 1001)
+    (line, _), (cross, _) = ways()
+    assert cross == [(1001, 4, 0)]
+    assert len(line) <= MOST + 2
+    assert {(0, 4, 0), (1001, 4, 0), (2999, 4, 0)} <= {*line}
+    way.close()
+    assert ways() == []
 
 
 def test_a_reply_for_another_image_goes_into_the_table_alone(bench: Bench) -> None:

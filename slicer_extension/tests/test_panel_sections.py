@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QApplication
 from salt_server import SALT, SHAPES, SaltServer
 from SALTVesselsLib.keys import KEYS, Keys
 from SALTVesselsLib.pixels import Picture
-from SALTVesselsLib.scene import volumes
+from SALTVesselsLib.scene import nodes, volumes
 
 pytest_plugins = ("scenes", "panels")
 
@@ -144,8 +144,14 @@ def test_figures_and_a_diameter_are_shown_and_saved(outlined: Rig, server: SaltS
     line = _stretch(outlined.mask()[0])
     outlined.ui.profileButton.click()
     outlined.press(*line[2])
+    QApplication.processEvents()
+    assert crosses("First place") == [line[2]]
     outlined.press(*line[-3])
     outlined.until(lambda: outlined.ui.measureLabel.text.startswith("gray_2: narrowest"))
+    QApplication.processEvents()
+    assert crosses("First place") == []
+    (narrowest,) = crosses("Narrowest place")
+    assert narrowest in {(i + across, j + along) for i, j in line for across in range(-6, 7) for along in (-1, 0, 1)}
     assert outlined.ui.profilePlot.visible
     table = outlined.panel.measure.curve.table
     assert outlined.panel.measure.curve.chart.GetXAxisTitle() == "position in px"
@@ -163,6 +169,14 @@ def test_figures_and_a_diameter_are_shown_and_saved(outlined: Rig, server: SaltS
     outlined.user.paths = [str(tmp_path / "no" / "such" / "folder.csv")]
     outlined.ui.exportButton.click()
     assert "could not be written" in outlined.says
+
+
+def crosses(name: str) -> list[tuple[int, int]]:
+    """Return the pixels (i, j) at which crosses of a name are shown."""
+    (node,) = (n for n in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode") if n.GetName() == name)
+    volume = nodes.owner(node)
+    places = (node.GetNthControlPointPositionWorld(number) for number in range(node.GetNumberOfControlPoints()))
+    return [volumes.pixel(volume, place)[:2] for place in places]
 
 
 def test_learning_can_be_stopped(outlined: Rig, server: SaltServer) -> None:

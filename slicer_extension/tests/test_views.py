@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import slicer
 from SALTVesselsLib.scene import colours, runs, volumes
+from SALTVesselsLib.scene.box import Box
 from SALTVesselsLib.scene.segmentation import Outlines
+from SALTVesselsLib.scene.way import Way
 from scenes import go_to, picture
 from slice_view import SliceView
 
@@ -98,6 +100,23 @@ def test_the_outline_of_one_plane_is_not_seen_over_the_other(scene: slicer.vtkMR
     Outlines(planes[1], ("vessel",)).put("vessel", mask)
     assert share(red.picture(), colours.LABELS[0]) == 0
     assert share(yellow.picture(), colours.LABELS[0]) > 0
+
+
+def test_a_way_and_a_box_are_lines_that_are_seen(red: SliceView) -> None:
+    image = volumes.add(picture(np.full((1, 30, 40), 90, np.uint8)))
+    volumes.show(image)
+    way = Way(image, [(float(i), 14.0, 0.0) for i in range(5, 35)], 20)
+    seen = red.picture()
+    for i in (10, 15, 25, 30):
+        row, column = pixel_xy(red, image, (i, 14, 0))
+        assert share(seen[row - 1 : row + 2, column - 1 : column + 2], colours.BETWEEN, 100) > 0.2
+    cross, _ = pixel_xy(red, image, (20, 14, 0))
+    assert share(seen[cross - 4 : cross - 2], colours.BETWEEN) > 0, "there is no cross"
+    way.close()
+    box = Box(image)
+    box.show(volumes.point(image, (5, 8, 0)), volumes.point(image, (30, 20, 0)))
+    row, column = pixel_xy(red, image, (15, 8, 0))
+    assert share(red.picture()[row - 1 : row + 2, column - 1 : column + 2], colours.BETWEEN, 100) > 0.2
 
 
 def lab(colour: Sequence[float]) -> np.ndarray:

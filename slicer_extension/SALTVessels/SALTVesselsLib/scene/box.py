@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from . import colours, nodes, volumes
+from . import colours, markups, nodes, volumes
 
 Ras = Sequence[float]
 
@@ -23,20 +23,7 @@ class Box:
 
     def __init__(self, volume: slicer.vtkMRMLVolumeNode) -> None:
         self.volume = volume
-        node = nodes.hidden("vtkMRMLMarkupsClosedCurveNode", "Box")
-        node.SetCurveTypeToLinear()
-        node.SetLocked(True)
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetColor(colours.BETWEEN)
-        display.SetSelectedColor(colours.BETWEEN)
-        display.SetGlyphScale(0.1)
-        display.SetPointLabelsVisibility(False)
-        display.SetPropertiesLabelVisibility(False)
-        display.SetVisibility3D(False)
-        nodes.unsaved(node)
-        nodes.belong(node, volume)
-        self.node = node
+        self.node = markups.line("Box", colours.BETWEEN, volume, closed=True)
 
     def show(self, one: Ras, other: Ras) -> None:
         """Draw it between two opposite corners."""

@@ -1,4 +1,4 @@
-"""Crosses where the radiologist clicked: on missed vessels, and on what is too much."""
+"""Crosses where the radiologist clicked: on missed vessels, on what is too much, and on the first of two places."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 import slicer
 
-from . import colours, nodes
+from . import colours, markups, nodes
 
 Ras = tuple[float, float, float]
-
-# Per cent of a view's diagonal: small enough to see the vessel that was meant.
-SIZE = 1.8
 
 
 class Clicks:
@@ -24,12 +21,13 @@ class Clicks:
 
     def __init__(self, image: slicer.vtkMRMLVolumeNode) -> None:
         self.image = image
-        self._added = _points("Added vessel", colours.ADDING, image)
-        self._removed = _points("Removed vessel", colours.REMOVING, image)
+        self._added = markups.crosses("Added vessel", colours.ADDING, image)
+        self._removed = markups.crosses("Removed vessel", colours.REMOVING, image)
+        self._begun = markups.crosses("First place", colours.BETWEEN, image)
 
-    def show(self, added: Sequence[Ras], removed: Sequence[Ras]) -> None:
-        """Show clicks at these points of the world, and no others."""
-        for node, points in ((self._added, added), (self._removed, removed)):
+    def show(self, added: Sequence[Ras], removed: Sequence[Ras], begun: Sequence[Ras] = ()) -> None:
+        """Show clicks at these points of the world, and no others; `begun` is the first of two, if there is one."""
+        for node, points in ((self._added, added), (self._removed, removed), (self._begun, begun)):
             with slicer.util.NodeModify(node):
                 node.RemoveAllControlPoints()
                 for point in points:
@@ -37,23 +35,5 @@ class Clicks:
 
     def close(self) -> None:
         """Take them out of the scene."""
-        nodes.remove(self._added)
-        nodes.remove(self._removed)
-
-
-def _points(name: str, colour: colours.Colour, image: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLNode:
-    node = nodes.hidden("vtkMRMLMarkupsFiducialNode", name)
-    node.CreateDefaultDisplayNodes()
-    node.SetLocked(True)
-    nodes.unsaved(node)
-    nodes.belong(node, image)
-    display = node.GetDisplayNode()
-    display.SetColor(colour)
-    display.SetSelectedColor(colour)
-    display.SetGlyphType(display.ThickCross2D)
-    display.SetUseGlyphScale(True)
-    display.SetGlyphScale(SIZE)
-    display.SetPointLabelsVisibility(False)
-    display.SetPropertiesLabelVisibility(False)
-    display.SetVisibility3D(False)
-    return node
+        for node in (self._added, self._removed, self._begun):
+            nodes.remove(node)

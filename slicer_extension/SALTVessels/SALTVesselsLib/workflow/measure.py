@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..answers import Measured, Problem, Profile
 from ..pixels import mask_to_nrrd
+from ..scene import volumes
 from ..scene.charts import Curve
+from ..scene.way import Way
 from .case import Case
 from .context import Context
 from .segment import Segment
@@ -20,6 +23,21 @@ Click = tuple[int, int, int]
 _REQUEST = "measure"
 # Of the figures of a vessel between two places, these go into the table.
 _STRETCH = ("min_diameter", "reference", "stenosis", "unit")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is measured: a label on a frame of an image, as it was when the image's `now` was `then`."""
+
+    case: Case
+    label: str
+    frame: int
+    then: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is another outline by now."""
+        return self.case.changed_since(self.then, self.label, self.frame)
 
 
 class Measure:
@@ -41,6 +59,7 @@ class Measure:
         self.words = ""
         self.curve: Curve | None = None
         self._shown: Case | None = None
+        self._drawn: tuple[_Asked, Way] | None = None
         context.on_change(self._follow)
 
     @property
@@ -77,12 +96,25 @@ class Measure:
     def forget(self) -> None:
         """Let go of everything in the scene."""
         self.curve, self.words = None, ""
+        self._wipe()
 
     def _follow(self) -> None:
         # A figure must never stand under an image that it is not of.
         if self._context.case is not self._shown:
             self._shown = self._context.case
-            self.curve, self.words = None, ""
+            self.forget()
+        elif self._drawn is not None:
+            asked, way = self._drawn
+            if asked.changed:
+                self._wipe()
+            else:
+                way.show(asked.case.frame == asked.frame)
+
+    def _wipe(self) -> None:
+        """Take the way along the last vessel out of the image."""
+        if self._drawn is not None:
+            self._drawn[1].close()
+            self._drawn = None
 
     def _measure(self, between: tuple[Click, Click] | None, frame: int) -> None:
         case, label = self._context.case, self._segment.label
@@ -101,13 +133,14 @@ class Measure:
         if not mask.any():
             self._nothing(label)
             return
-        image = case.image
+        self._wipe()
+        image, asked = case.image, _Asked(case, label, frame, case.now)
         place = f"{image}, frame {frame + 1}" if case.shape[0] > 1 else image
 
         def measured(answer: Measured) -> None:
             self._note(image, answer, frame)
             if self._context.case is case:
-                self._show(place, answer)
+                self._show(place, answer, asked)
                 self._context.say("")
             else:
                 self._context.changed()
@@ -120,17 +153,22 @@ class Measure:
             ),
         )
 
-    def _show(self, place: str, answer: Measured) -> None:
+    def _show(self, place: str, answer: Measured, asked: _Asked) -> None:
+        self.forget()
         if answer.profile is None:
             self.words = f"{place}, {_figures(answer)}"
         else:
-            self._draw(answer.profile)
+            self._draw(answer.profile, asked)
             self.words = f"{place}: {_narrowing(answer.profile)}"
 
-    def _draw(self, profile: Profile) -> None:
+    def _draw(self, profile: Profile, asked: _Asked) -> None:
         diameters = [math.nan if diameter is None else diameter for diameter in profile.diameters]
         self.curve = Curve(f"Diameter in {profile.unit}", f"position in {profile.unit}", "diameter")
         self.curve.put(profile.positions, diameters)
+        if not asked.changed:
+            volume = asked.case.volume
+            k = 0 if volumes.is_flat(volume) else asked.frame
+            self._drawn = asked, Way(volume, [(i, j, k) for i, j in profile.points], profile.narrowest)
 
     def _note(self, image: str, answer: Measured, frame: int) -> None:
         stretch = {} if answer.profile is None else {name: getattr(answer.profile, name) for name in _STRETCH}

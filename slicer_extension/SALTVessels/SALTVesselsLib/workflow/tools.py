@@ -206,9 +206,12 @@ class Tools:
     def _show_points(self) -> None:
         self._awaited = False
         case, (adding, removing) = self._context.case, self._correct.points()
-        if case is None or case.gone or (self._points is None and not adding and not removing):
+        if case is None or case.gone:
             return
-        shown = case, case.frame, tuple(adding), tuple(removing)
+        begun = self._begun_on(case)
+        if self._points is None and not adding and not removing and not begun:
+            return
+        shown = case, case.frame, tuple(adding), tuple(removing), tuple(begun)
         if shown == self._shown:
             return
         self._shown = shown
@@ -217,5 +220,12 @@ class Tools:
             self._points = Clicks(case.volume)
         k = 0 if volumes.is_flat(case.volume) else case.frame
         self._points.show(
-            *([volumes.point(case.volume, (*click, k)) for click in clicks] for clicks in (adding, removing)),
+            *([volumes.point(case.volume, (*click, k)) for click in clicks] for clicks in (adding, removing, begun)),
         )
+
+    def _begun_on(self, case: Case) -> list[tuple[int, int]]:
+        """Return the first of two clicks, if it is on the frame in view."""
+        if self.begun is None:
+            return []
+        of, (i, j, frame) = self.begun
+        return [(i, j)] if of is case and frame == case.frame else []
