@@ -35,6 +35,7 @@ class Bench:
         self.context.client = SimpleNamespace(measure=self._asked)
         self.answers: list[Any] = []
         self.masks: list[bytes] = []
+        self.given_up: list[str] = []
         server, self.segment = SimpleNamespace(may_send=lambda: True), SimpleNamespace(label="vessel")
         uploads = SimpleNamespace(send=lambda then: self.context.case.once_settled(then))
         self.measure = Measure(self.context, server, uploads, self.segment)
@@ -42,7 +43,7 @@ class Bench:
     def _asked(self, image: str, mask: bytes, between: Any, done: Any, failed: Any, **_: Any) -> Any:
         self.answers.append(done)
         self.masks.append(mask)
-        return SimpleNamespace(cancel=lambda: None)
+        return SimpleNamespace(cancel=lambda: self.given_up.append(image))
 
     def answer(self, profile: Profile | None = None) -> None:
         """Answer the last request."""
@@ -207,6 +208,31 @@ def test_an_outline_that_is_on_its_way_is_measured_when_it_is_there(bench: Bench
     bench.context.case.outlined("vessel", 0, HALF)
     bench.context.case.answered("vessel", 0)
     assert bench.masks == [mask_to_nrrd(HALF[None])]
+
+
+def test_the_user_is_told_that_something_is_measured_and_can_stop_it(bench: Bench) -> None:
+    bench.open(image("anna"))
+    bench.measure.density()
+    assert (bench.measure.busy, bench.context.message) == (True, "Measuring anna …")
+    bench.answer()
+    assert (bench.measure.busy, bench.context.message) == (False, "")
+    bench.measure.density()
+    bench.given_up.clear()
+    bench.measure.stop()
+    assert (bench.measure.busy, bench.context.message, bench.given_up) == (False, "Stopped.", ["anna"])
+    bench.answer()
+    assert len(bench.measure.rows) == 1, "what was given up was noted"
+    bench.measure.density()
+    bench.context.give_up()
+    assert not bench.measure.busy
+
+
+def test_it_is_not_said_any_more_that_an_image_is_measured_that_is_not_in_view(bench: Bench) -> None:
+    bench.open(image("anna"))
+    bench.measure.density()
+    bench.open(image("bert"))
+    bench.answer()
+    assert bench.context.message == ""
 
 
 def test_of_several_labels_the_one_measured_is_sent_by_its_value(bench: Bench) -> None:

@@ -109,6 +109,23 @@ def test_a_click_that_fails_says_why_and_harms_nothing(
     assert not np.array_equal(ready.mask(), outlined)
 
 
+def test_a_measurement_that_takes_long_is_seen_and_can_be_stopped(
+    ready: Rig, faulty: Faulty, server: SaltServer
+) -> None:
+    faulty.at("/infer/salt_measure", hang)
+    ready.ui.densityButton.click()
+    ready.until(lambda: any("salt_measure" in seen.path for seen in faulty.seen))
+    assert "Measuring gray …" in ready.says
+    assert ready.ui.progressBar.maximum == 0, "the bar stands still"
+    ready.ui.cancelButton.click()
+    assert "Stopped." in ready.says
+    assert ready.ui.progressBar.maximum == 1
+    assert not ready.ui.cancelButton.enabled
+    faulty.at("/infer/salt_measure", onward(server.address))
+    ready.ui.densityButton.click()
+    ready.until(lambda: ready.ui.measureLabel.text)
+
+
 @pytest.mark.parametrize("address", [f"http://127.0.0.1:{free_port()}", "http://[oops", "no such thing"])
 def test_an_address_where_nobody_listens_is_told_with_the_cause(rig: Rig, address: str) -> None:
     rig.connect(address)

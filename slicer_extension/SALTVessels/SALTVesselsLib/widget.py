@@ -118,7 +118,7 @@ class Widget:
         ui.planesBox.connect("clicked()", self._choose_planes)
         ui.sendButton.connect("clicked()", lambda: panel.uploads.send())
         ui.segmentButton.connect("clicked()", lambda: panel.segment.start(FRAMES[ui.framesBox.currentIndex]))
-        ui.cancelButton.connect("clicked()", panel.segment.stop)
+        ui.cancelButton.connect("clicked()", self._stop)
         ui.labelBox.connect("activated(int)", lambda: panel.segment.choose(ui.labelBox.currentText))
         ui.projectionBox.connect("activated(int)", self._choose_view)
         ui.subtractBox.connect("clicked()", self._choose_view)
@@ -155,6 +155,10 @@ class Widget:
 
     def _choose_planes(self) -> None:
         self._panel.images.two_planes = self._ui.planesBox.checked
+
+    def _stop(self) -> None:
+        self._panel.segment.stop()
+        self._panel.measure.stop()
 
     def _choose_view(self) -> None:
         parameters = self._panel.parameters
@@ -200,14 +204,14 @@ class Widget:
         segment, context = self._panel.segment, self._panel.context
         ready = self._panel.server.usable and context.case is not None
         self._set("segmentButton", "enabled", ready and not segment.running)
-        self._set("cancelButton", "enabled", segment.running)
+        self._set("cancelButton", "enabled", segment.running or self._panel.measure.busy)
         self._items("labelBox", list(segment.labels))
         self._set("labelBox", "visible", len(segment.labels) > 1)
         if segment.label:
             self._set("labelBox", "currentIndex", segment.labels.index(segment.label))
         panel = self._panel
-        on_its_way = segment.running or panel.images.busy or panel.uploads.busy or panel.correct.busy
-        busy = panel.server.usable and on_its_way
+        others = (panel.images, panel.uploads, panel.correct, panel.measure)
+        busy = panel.server.usable and (segment.running or any(section.busy for section in others))
         # A bar without an end moves by itself.
         self._set("progressBar", "maximum", (segment.of if segment.running else 0) if busy else 1)
         self._set("progressBar", "value", segment.done if segment.running else 0)

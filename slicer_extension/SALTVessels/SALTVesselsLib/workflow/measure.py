@@ -49,6 +49,8 @@ class Measure:
         What was measured last in the image in view.
     curve : Curve or None
         The diameter along a vessel of that image, if one was measured.
+    busy : bool
+        Whether the server is measuring.
     """
 
     def __init__(self, context: Context, server: Server, uploads: Uploads, segment: Segment) -> None:
@@ -58,9 +60,11 @@ class Measure:
         self._segment = segment
         self.words = ""
         self.curve: Curve | None = None
+        self.busy = False
         self._shown: Case | None = None
         self._drawn: tuple[_Asked, Way] | None = None
         context.on_change(self._follow)
+        context.on_give_up(self._end)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -75,6 +79,13 @@ class Measure:
     def between(self, one: Click, other: Click) -> None:
         """Measure the vessel from one place to another, both of one frame."""
         self._measure(((*one[:2], 0), (*other[:2], 0)), one[2])
+
+    def stop(self) -> None:
+        """Wait no longer for what is being measured."""
+        if self.busy:
+            self._context.latest.cancel(_REQUEST)
+            self._end()
+            self._context.say("Stopped.")
 
     def export(self) -> None:
         """Save all that was measured as a table."""
@@ -136,15 +147,20 @@ class Measure:
         self._wipe()
         image, asked = case.image, _Asked(case, label, frame, case.now)
         place = f"{image}, frame {frame + 1}" if case.shape[0] > 1 else image
+        words = f"Measuring {place} …"
 
         def measured(answer: Measured) -> None:
+            self._end()
             self._note(image, answer, frame)
             if self._context.case is case:
                 self._show(place, answer, asked)
+            if self._context.message == words:
                 self._context.say("")
             else:
                 self._context.changed()
 
+        self.busy = True
+        self._context.say(words)
         file = mask_to_nrrd(mask[None] * (case.labels.index(label) + 1))
         self._context.latest.start(
             _REQUEST,
@@ -175,7 +191,11 @@ class Measure:
         rows = ({"image": image, **row, "frame": frame + 1, **stretch} for row in answer.measurements)
         self._context.parameters.note(rows)
 
+    def _end(self) -> None:
+        self.busy = False
+
     def _failed(self, problem: Problem) -> None:
+        self._end()
         self._context.explain(problem)
 
 
