@@ -15,7 +15,6 @@ HERE = Path(__file__).parent
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "tests" / "qt_adapter"), str(HERE.parent / "SALTVessels")]
 
-import numpy as np  # noqa: E402
 from panels import HEIGHT, VIEW, WIDTH, Rig, new_rig  # noqa: E402
 from PySide6.QtGui import QImage  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
@@ -23,6 +22,8 @@ from salt_server import salt_server  # noqa: E402
 from scenes import new_scene  # noqa: E402
 
 SAMPLES = HERE.parent / "SALTVessels" / "Resources" / "Samples"
+# Two places (i, j) of the fundus on one vessel that is as wide at either, and nowhere narrowed between.
+STRETCH = ((70, 237), (48, 290))
 
 
 def main() -> None:
@@ -76,11 +77,8 @@ def play(rig: Rig, address: str) -> None:
     ui.densityButton.click()
     rig.until(lambda: panel.measure.words)
     ui.profileButton.click()
-    thick = rig.inside(rig.mask())
-    rig.press(*thick)
-    ends = np.argwhere(rig.mask()[0])
-    far = ends[np.abs(np.hypot(*(ends - thick[::-1]).T) - 40).argmin()]
-    rig.press(int(far[1]), int(far[0]))
+    for place in STRETCH:
+        rig.press(*place)
     rig.until(lambda: panel.measure.curve or "no vessel" in rig.says)
     keep(rig, "learned")
 

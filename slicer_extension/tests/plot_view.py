@@ -59,7 +59,7 @@ class PlotView(QWidget):
         font = painter.font()
         font.setPointSize(self._chart.GetAxisLabelFontSize())
         painter.setFont(font)
-        points = np.concatenate([points for points, *_ in lines])
+        points = np.concatenate([points[_known(points)] for points, *_ in lines])
         if not len(points):
             return
         low, high = points.min(axis=0), points.max(axis=0)
@@ -82,15 +82,24 @@ class PlotView(QWidget):
 
 
 def _line(series: Any) -> Line:
-    """Return the points (x, y) of a line that are numbers, its colour and its name."""
+    """Return the points (x, y) of a line, its colour and its name."""
     columns = (series.GetXColumnName(), series.GetYColumnName())
     points = np.column_stack([slicer.util.arrayFromTableColumn(series.GetTableNode(), column) for column in columns])
-    return points[~np.isnan(points).any(axis=1)], QColor.fromRgbF(*series.GetColor()), series.GetName()
+    return points, QColor.fromRgbF(*series.GetColor()), series.GetName()
+
+
+def _known(points: np.ndarray) -> np.ndarray:
+    """Return which points are numbers."""
+    return ~np.isnan(points).any(axis=1)
 
 
 def _draw(painter: QPainter, area: QRectF, shares: np.ndarray) -> None:
+    """Draw a line, broken where it has no number, as VTK's charts break it."""
+    known = _known(shares)
     places = [QPointF(area.left() + x * area.width(), area.bottom() - y * area.height()) for x, y in shares]
-    for one, other in pairwise(places):
-        painter.drawLine(one, other)
-    for place in places if len(places) < 30 else ():
-        painter.drawEllipse(place, 1.5, 1.5)
+    for (one, begins), (other, ends) in pairwise(zip(places, known, strict=True)):
+        if begins and ends:
+            painter.drawLine(one, other)
+    for place, there in zip(places, known, strict=True):
+        if there and len(places) < 30:
+            painter.drawEllipse(place, 1.5, 1.5)
