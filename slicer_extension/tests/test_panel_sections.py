@@ -17,6 +17,7 @@ from salt_server import SALT, SHAPES, SaltServer
 from SALTVesselsLib.keys import KEYS, Keys
 from SALTVesselsLib.pixels import Picture
 from SALTVesselsLib.scene import nodes, volumes
+from scenes import picture
 
 pytest_plugins = ("scenes", "panels")
 
@@ -261,6 +262,50 @@ def test_the_longest_that_a_server_says_is_read_whole(outlined: Rig) -> None:
     outlined.ui.useButton._object.setFixedWidth(12)
     QApplication.processEvents()
     assert outlined.cut() == ["Use"]
+
+
+def test_after_learning_and_measuring_a_run_the_panel_still_fits_a_laptop(rig: Rig, server: SaltServer) -> None:
+    """Learning itself is played, which takes a server long."""
+    rig.open(server.address, "run")
+    teach, measure, ui = rig.panel.teach, rig.panel.measure, rig.ui
+
+    def shown() -> list[str]:
+        rig.panel.context.changed()
+        QApplication.processEvents()
+        assert rig.cut() == []
+        assert rig.root._object.minimumSizeHint().height() <= LAPTOP
+        return [name for name in ("learnPlot", "profilePlot") if getattr(ui, name).visible]
+
+    assert shown() == []
+    teach.learning, teach.result = True, "Learning: step 3, 20 % of the time."
+    assert shown() == ["learnPlot"]
+    vessel = np.zeros(rig.case.shape[1:], bool)
+    vessel[60:66, 10:150] = True
+    rig.case.outlined("vessel", 0, vessel)
+    measure.between((30, 63, 0), (120, 63, 0))
+    rig.until(lambda: measure.curve is not None)
+    assert shown() == ["profilePlot"]
+    teach.learning = False
+    teach.result = (
+        "On outlines that were held back from learning, Dice went from 0.811 to 0.809. So small a difference does "
+        "not count. Version v000012 is in use now."
+    )
+    assert shown() == ["profilePlot"]
+    teach.learning = True
+    assert shown() == ["learnPlot"]
+    teach.learning = False
+    assert shown() == ["learnPlot"]
+    rig.panel.images.open("gray")
+    rig.until(lambda: rig.case.image == "gray" and not rig.panel.images.busy)
+    assert shown() == []
+    assert ui.resultLabel.visible
+
+
+def test_a_name_too_long_for_its_box_is_read_in_a_tooltip(rig: Rig) -> None:
+    name = "a_name_that_is_far_too_long_for_the_panel_" * 3
+    volumes.add(picture(np.zeros((1, 8, 9), np.uint8), name=name))
+    rig.widget.update()
+    assert rig.ui.volumeBox.itemData(0, Qt.ItemDataRole.ToolTipRole) == name
 
 
 def test_each_key_is_in_the_tooltip_of_its_button(rig: Rig) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import qt
 
+from .shown_plots import Plot, Plots
 from .workflow.panel import Panel
 from .workflow.segment import Frames
 from .workflow.words import BASE, line_of
@@ -19,18 +20,6 @@ PROJECTIONS = ("none", "minimum", "peak")
 # A button that is pressed looks much like others in the dark.
 IN_HAND = "background-color: palette(highlight); color: palette(highlighted-text);"
 DONE, OPEN = "✓ ", "     "
-
-
-class Plot(Protocol):
-    """Shows one chart at a time in `widget`, a QWidget."""
-
-    widget: Any
-
-    def show(self, chart: Any) -> None:
-        """Show a chart node, which may be the one that is shown."""
-
-    def close(self) -> None:
-        """Take it out of the panel and of the scene."""
 
 
 class Widget:
@@ -51,8 +40,7 @@ class Widget:
         self._ui = ui
         self._panel = panel
         self._icons = icons
-        self._plot = plot
-        self._plots: dict[str, Plot] = {}
+        self._plots = Plots(ui, panel, plot)
         self._shown: dict[str, Any] = {}
         self._awaited = False
         self._closed = False
@@ -72,6 +60,7 @@ class Widget:
             return
         for show in (self._server, self._images, self._segment, self._correct, self._teach, self._measure):
             show()
+        self._plots.update()
         context = self._panel.context
         self._set("messageLabel", "text", context.message or self._panel.tools.hint)
         font = self._ui.messageLabel.font
@@ -86,9 +75,7 @@ class Widget:
 
     def forget(self) -> None:
         """Let go of the plots of a scene that is being closed."""
-        for plot in self._plots.values():
-            plot.close()
-        self._plots.clear()
+        self._plots.forget()
 
     def _update_now(self) -> None:
         self._awaited = False
@@ -251,7 +238,6 @@ class Widget:
         for name in ("versionBox", "useButton"):
             self._set(name, "enabled", usable)
         self._set("rollBackButton", "enabled", usable and current != BASE)
-        self._show_plot("learnPlot", teach.curve if teach.learning or teach.result else None)
 
     def _measure(self) -> None:
         measure, ready = self._panel.measure, self._panel.server.usable and self._panel.context.case is not None
@@ -259,18 +245,9 @@ class Widget:
         self._set("exportButton", "enabled", bool(measure.rows))
         self._set("measureLabel", "text", measure.words)
         self._set("measureLabel", "visible", bool(measure.words))
-        self._show_plot("profilePlot", measure.curve)
 
     def _version_names(self) -> list[str]:
         return [BASE, *(version.name for version in self._panel.teach.versions.versions)]
-
-    def _show_plot(self, place: str, curve: Any) -> None:
-        if curve is not None:
-            if place not in self._plots:
-                self._plots[place] = self._plot()
-                getattr(self._ui, place).layout().addWidget(self._plots[place].widget)
-            self._plots[place].show(curve.chart)
-        self._set(place, "visible", curve is not None)
 
     def _tool_button(self, tool: str) -> Any:
         return getattr(self._ui, "profileButton" if tool == "profile" else f"{tool}Tool")
@@ -284,6 +261,9 @@ class Widget:
         before = box.currentText
         box.clear()
         box.addItems(items)
+        for number, item in enumerate(items):
+            # A box is as wide as the panel, and names may be longer.
+            box.setItemData(number, item.strip(), qt.Qt.ToolTipRole)
         if chosen is not None:
             box.currentIndex = chosen
         elif before in items:
