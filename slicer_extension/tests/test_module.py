@@ -387,7 +387,7 @@ def test_all_curves_of_a_place_share_one_view_that_the_layout_does_not_show(widg
         widget.widget.update()
         (node,) = plot_views()
         assert node.GetPlotChartNodeID() == curve.chart.GetID()
-        assert widget.widget._plots["profilePlot"].widget._object.node is node
+        assert widget.widget._plots._made["profilePlot"].widget._object.node is node
     assert set(parents) == {widget.panel.parameters.node}
     assert not node.GetDoPropagatePlotChartSelection(), "another module would show its charts here"
     assert not node.GetSaveWithScene()
