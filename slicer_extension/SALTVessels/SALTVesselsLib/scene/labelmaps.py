@@ -68,7 +68,8 @@ def write_slice(
     target = labelmap if inside else _grown(labelmap, shape, ijk_to_ras)
     begin = first - target.GetExtent()[::2]
     here = tuple(slice(start, start + length) for start, length in zip(begin[::-1], size[::-1], strict=True))
-    _values(target)[here] = mask * segment.GetLabelValue()
+    # A product of its own would be of 64 bits: of a large image, longer to make room for than to write.
+    np.multiply(mask, segment.GetLabelValue(), out=_values(target)[here][0], casting="unsafe")
     if inside:
         labelmap.Modified()
     else:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..answers import Measured, Problem, Profile
 from ..pixels import mask_to_nrrd
 from ..scene import volumes
@@ -161,7 +163,7 @@ class Measure:
 
         self.busy = True
         self._context.say(words)
-        file = mask_to_nrrd(mask[None] * (case.labels.index(label) + 1))
+        file = mask_to_nrrd(mask[None] * np.uint8(case.labels.index(label) + 1))
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.measure(
