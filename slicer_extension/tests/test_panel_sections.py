@@ -18,6 +18,7 @@ from SALTVesselsLib.keys import KEYS, Keys
 from SALTVesselsLib.pixels import Picture
 from SALTVesselsLib.scene import nodes, volumes
 from scenes import picture
+from scipy.ndimage import label
 
 pytest_plugins = ("scenes", "panels")
 
@@ -79,10 +80,18 @@ def test_two_clicks_close_a_gap(outlined: Rig, server: SaltServer) -> None:
     outlined.press(*line[-1])
     outlined.idle()
     joined = outlined.mask()
-    assert (joined & ~torn).sum() > 5
+    assert not _hangs_together(torn[0], line), "nothing was torn"
+    assert _hangs_together(joined[0], line)
     assert not (torn & ~joined).any()
     outlined.ui.undoButton.click()
     assert np.array_equal(outlined.mask(), torn)
+
+
+def _hangs_together(mask: np.ndarray, line: list[tuple[int, int]]) -> bool:
+    """Say whether what lies above a vertical stretch of vessel is joined to what lies below it, along the stretch."""
+    (i, top), (_, bottom) = line[0], line[-1]
+    found, _ = label(mask[max(0, top - 8) : bottom + 9, max(0, i - 12) : i + 13], np.ones((3, 3)))
+    return bool({*found[:5].flat} & {*found[-5:].flat} - {0})
 
 
 def _stretch(vessel: np.ndarray) -> list[tuple[int, int]]:
@@ -312,6 +321,13 @@ def test_each_key_is_in_the_tooltip_of_its_button(rig: Rig) -> None:
     for key, name in KEYS.items():
         if "+" not in key:
             assert f"({key})" in getattr(rig.ui, name).toolTip, name
+
+
+def test_what_no_button_shows_is_in_a_tooltip(rig: Rig) -> None:
+    for words in ("- and +", "Shift and the wheel", "Esc"):
+        assert words in rig.ui.brushBox.toolTip
+    for words in ("Dice", "Loss"):
+        assert words in rig.ui.learnPlot.toolTip
 
 
 def test_a_server_on_this_computer_is_started_and_stopped(
