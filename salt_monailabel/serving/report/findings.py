@@ -60,7 +60,7 @@ def efforts_of(store: VesselDatastore) -> Iterator[Effort]:
             found.append((info["ts"], image, effort, "" if version == BASE else version))
     for ts, image, effort, version in sorted(found, key=lambda entry: entry[:2]):
         time = datetime.fromtimestamp(ts, timezone.utc).isoformat()
-        yield Effort(image, time, effort["changed"], effort["vessel"], None, version)
+        yield Effort(image, time, effort["changed"], effort["vessel"], version)
 
 
 def without_dates(efforts: Sequence[Effort]) -> list[Effort]:

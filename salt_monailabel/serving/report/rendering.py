@@ -60,8 +60,6 @@ class Effort:
         When the label was submitted, in ISO 8601.
     changed, vessel : int
         Pixels in which the label differs from the outline that was proposed, and its vessel pixels.
-    clicks : int, optional
-        None if they were not counted.
     version : str
         What proposed the outline; empty for the base.
     """
@@ -70,7 +68,6 @@ class Effort:
     time: str
     changed: int
     vessel: int
-    clicks: int | None
     version: str
 
     @property
@@ -206,17 +203,16 @@ def _effort(efforts: Sequence[Effort]) -> Iterator[str]:
             str(effort.changed),
             str(effort.vessel),
             "no vessel" if effort.share is None else f"{effort.share:.1%}",
-            "" if effort.clicks is None else str(effort.clicks),
         )
         for effort, proposer in zip(efforts, proposers, strict=True)
     ]
-    titles = [f"{name}, {time}, outlined by {proposer}: {share}" for name, time, proposer, _, _, share, _ in rows]
+    titles = [f"{name}, {time}, outlined by {proposer}: {share}" for name, time, proposer, _, _, share in rows]
     yield charts.bars([effort.share for effort in efforts], proposers, titles)
     yield (
         '<p class="note">Each bar is an image, in order of time; below them, which version proposed the outlines. Grey:'
         " no vessel.</p>"
     )
-    heads = ("image", "submitted", "outlined by", "pixels changed", "vessel pixels", "share", "clicks")
+    heads = ("image", "submitted", "outlined by", "pixels changed", "vessel pixels", "share")
     yield f"<details><summary>All corrected images</summary>{table(heads, rows)}</details>"
 
 

@@ -67,7 +67,7 @@ def trained(before: float, after: float, promoted: bool, rule: str = "tiles", se
 
 
 def corrected(name: str, share: float = 0.5, time: str = "2026-03-02T10:00:00+01:00", version: str = "") -> Effort:
-    return Effort(name, time, int(1000 * share), 1000, 3, version)
+    return Effort(name, time, int(1000 * share), 1000, version)
 
 
 def row_of(html: str, name: str) -> str:
@@ -264,7 +264,7 @@ def test_corrections_are_in_order_of_time_whatever_their_zone(empty: VersionStor
 
 def test_effort_is_told_in_shares_of_the_vessels(empty: VersionStore) -> None:
     efforts = [corrected(str(i), share, f"2026-03-0{i + 1}T10:00:00Z") for i, share in enumerate((0.5, 0.4, 0.2, 0.1))]
-    efforts.append(Effort("no vessel", "2026-03-06T10:00:00Z", 10, 0, None, "0001"))
+    efforts.append(Effort("no vessel", "2026-03-06T10:00:00Z", 10, 0, "0001"))
     efforts.append(corrected("all wrong", 4.3, "2026-03-07T10:00:00Z"))
     html = render("studies", empty, efforts, [], 6)
     assert "50.0%" in row_of(html, "0")
