@@ -20,12 +20,12 @@ import numpy as np
 from moving import drawn_run
 from PIL import Image
 from scipy import ndimage
+from steadiness import flicker
 
 from salt_monailabel.imaging import Kind, overlay, read_study, to_rgb
 from salt_monailabel.imaging.subtraction import mask_frame
 from salt_monailabel.inference import Edit, Embedded, Predictor
 from salt_monailabel.inference.carrying import carry
-from salt_monailabel.inference.flicker import flicker
 from salt_monailabel.models import load_base
 from salt_monailabel.training.metrics import dice
 

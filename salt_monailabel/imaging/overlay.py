@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+# How much of the colour is seen over what is labelled, and along its border.
+TINT, BORDER = 0.55, 0.65
 COLOURS = np.array([(0, 0.85, 0.35), (0.95, 0.3, 0.25), (0.25, 0.55, 1), (0.95, 0.8, 0.1)], np.float32)
 
 
-def overlay(rgb: np.ndarray, mask: np.ndarray, opacity: float = 0.55) -> np.ndarray:
+def overlay(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Tint the pixels of each label, and outline wide ones, over the image.
 
     Parameters
@@ -17,8 +19,6 @@ def overlay(rgb: np.ndarray, mask: np.ndarray, opacity: float = 0.55) -> np.ndar
         0..1.
     mask : ndarray of integers, (H, W)
         Label values; 0 is left as it is.
-    opacity : float
-        Of the tint.
 
     Returns
     -------
@@ -28,8 +28,8 @@ def overlay(rgb: np.ndarray, mask: np.ndarray, opacity: float = 0.55) -> np.ndar
     for value in np.unique(mask[mask > 0]):
         colour, region = COLOURS[(value - 1) % len(COLOURS)], mask == value
         border = region & ~ndimage.binary_erosion(region)
-        painted[region] = (1 - opacity) * painted[region] + opacity * colour
-        painted[border] = 0.35 * painted[border] + 0.65 * colour
+        painted[region] = (1 - TINT) * painted[region] + TINT * colour
+        painted[border] = (1 - BORDER) * painted[border] + BORDER * colour
     return (np.clip(painted, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 

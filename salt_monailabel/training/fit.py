@@ -14,7 +14,7 @@ from salt_monailabel.adapters import Adapter
 from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
 
-from .losses import LOSSES, coarse_loss
+from .losses import bce_loss, coarse_loss, dice_loss
 from .metrics import dice
 from .prompts import click_prompts
 from .samples import Augmentation, Batch, CropSampler, LabelledFrame
@@ -38,10 +38,8 @@ class FitConfig:
         By how much the learning rate of a part (see `Adapter.part`) differs; 1 where it is not named.
     warmup : float
         Share of the budget over which the learning rate rises.
-    loss : mapping of name to weight
-        Of `LOSSES`, at native resolution.
     coarse : float
-        Weight of the loss of SAM's own stride-4 logits.
+        Weight of the loss of SAM's own stride-4 logits beside cross-entropy and Dice at native resolution.
     regularization : float
         Weight of the paper's eq. 5. The paper's own 0.01 is not the default: its gradient is as strong as that of the
         task, and holds the adapter where it begins.
@@ -61,7 +59,6 @@ class FitConfig:
     clip_norm: float = 1.0
     rates: Mapping[str, float] = field(default_factory=lambda: {"attention": 10.0, "mlp": 10.0, "neck": 10.0})
     warmup: float = 0.1
-    loss: Mapping[str, float] = field(default_factory=lambda: {"bce": 1.0, "dice": 1.0})
     coarse: float = 0.3
     regularization: float = 0.0
     clicks: float = 0.2
@@ -70,8 +67,6 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if unknown := set(self.loss) - set(LOSSES):
-            raise ValueError(f"unknown loss {', '.join(sorted(unknown))}; some of {', '.join(LOSSES)}")
         empty = self.seconds <= 0 if self.steps is None else self.steps < 1
         if empty:
             raise ValueError("the budget is empty; give seconds or steps above zero")
@@ -97,7 +92,6 @@ def fit(
     frames: Sequence[LabelledFrame],
     config: FitConfig,
     on_step: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Progress]:
     """Train the adapter of a `VesselSam` in place, on the device the model is on.
 
@@ -109,8 +103,6 @@ def fit(
     config : FitConfig
     on_step : callable
         Told of every step.
-    should_stop : callable
-        Asked before every step; training ends early, and well, once it says so.
 
     Returns
     -------
@@ -133,7 +125,7 @@ def fit(
     history: list[Progress] = []
     started, share = time.perf_counter(), 0.0
     model.train()
-    while share < 1 and not should_stop():
+    while share < 1:
         for group in optimizer.param_groups:
             rise = min(1.0, (share + 0.01) / max(config.warmup, 0.01))
             group["lr"] = config.learning_rate * group["rate"] * rise * (1 - share)
@@ -168,8 +160,7 @@ def _step(
         logits, coarse = model.decode(images, embeddings, prompts)
     logits = logits.float()
     loss = config.coarse * coarse_loss(coarse.float(), masks, counts)
-    for name, share in config.loss.items():
-        loss = loss + share * (LOSSES[name](logits, masks, weight))
+    loss = loss + bce_loss(logits, masks, weight) + dice_loss(logits, masks, weight)
     if config.regularization:
         loss = loss + config.regularization * adapter.regularization()
     prediction, truth = (logits.detach() > 0).cpu().numpy(), masks.cpu().numpy() > 0

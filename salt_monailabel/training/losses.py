@@ -23,25 +23,6 @@ def bce_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Te
     return functional.binary_cross_entropy_with_logits(logits, target, weight)
 
 
-def focal_loss(
-    logits: Tensor, target: Tensor, weight: Tensor | None = None, gamma: float = 2.0, alpha: float = 0.25
-) -> Tensor:
-    """Cross-entropy that fades where the prediction is already right (Lin et al. 2017, eq. 5).
-
-    `alpha` weighs the vessel, one minus it the background.
-    """
-    cross_entropy = functional.binary_cross_entropy_with_logits(logits, target, weight, reduction="none")
-    missed = (logits.sigmoid() - target).abs()
-    return (cross_entropy * missed**gamma * (alpha * target + (1 - alpha) * (1 - target))).mean()
-
-
-def weighted_ce_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy in which vessel and background weigh the same in total, however thin the vessels."""
-    vessel = target.mean().clamp(1e-4, 1 - 1e-4)
-    balance = target / (2 * vessel) + (1 - target) / (2 * (1 - vessel))
-    return functional.binary_cross_entropy_with_logits(logits, target, balance if weight is None else balance * weight)
-
-
 def coarse_loss(coarse: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Cross-entropy and Dice of SAM's own logits (B, 1, H/4, W/4) against the share of vessel under each.
 
@@ -51,6 +32,3 @@ def coarse_loss(coarse: Tensor, target: Tensor, weight: Tensor | None = None) ->
     share = functional.avg_pool2d(target, stride)
     pooled = None if weight is None else functional.avg_pool2d(weight, stride)
     return bce_loss(coarse, share, pooled) + dice_loss(coarse, share, pooled)
-
-
-LOSSES = {"bce": bce_loss, "dice": dice_loss, "focal": focal_loss, "weighted_ce": weighted_ce_loss}

@@ -38,7 +38,7 @@ def test_every_label_up_to_255_has_a_colour_and_neighbours_differ(gray: np.ndarr
 def test_a_wide_label_is_outlined(gray: np.ndarray) -> None:
     mask = np.zeros((12, 16), np.uint8)
     mask[2:10, 2:14] = 1
-    painted = overlay(gray, mask, opacity=0.2).astype(int)
+    painted = overlay(gray, mask).astype(int)
     assert np.abs(painted[2, 7] - 102).sum() > np.abs(painted[6, 7] - 102).sum()
 
 

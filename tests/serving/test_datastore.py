@@ -13,13 +13,13 @@ import SimpleITK as sitk
 from fastapi import HTTPException
 
 from salt_monailabel.imaging import read_mask, read_study
-from salt_monailabel.serving.access.audit import AuditLog
 from salt_monailabel.serving.datastore import VesselDatastore
 from salt_monailabel.serving.earlier import KEPT
 from salt_monailabel.serving.sampling import leases
 from salt_monailabel.whole_files import PARTIAL
 
 from ..imaging.stored import stored as written
+from .audited import entries
 from .viewer import Viewer, contents, drawing, geometry, nrrd, one_slice, png, read, serving
 
 IMAGE, VESSELS = drawing(rows=96, columns=128)
@@ -147,8 +147,8 @@ def test_a_final_label_that_another_replaces_is_kept_and_named_in_the_audit_log(
             assert viewer.put_label("one", one_slice(mask), [{"name": "artery", "idx": 1}]).status_code == 200
         replaced.append(label.read_bytes())
     assert [path.read_bytes() for path in kept(studies)] == replaced[:-1][-KEPT:]
-    entries = AuditLog(studies / "adapters" / "audit.jsonl").entries()
-    named = [entry["earlier"] for entry in entries if "earlier" in entry]
+    found = entries(studies / "adapters" / "audit.jsonl")
+    named = [entry["earlier"] for entry in found if "earlier" in entry]
     assert named[-KEPT:] == [path.name for path in kept(studies)]
     assert len(named) == len(masks) - 1
     again = VesselDatastore(str(studies), ("artery", "vein"), auto_reload=False)

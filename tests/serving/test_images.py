@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from salt_monailabel.imaging import read_study
 from salt_monailabel.serving.access.tokens import Role, TokenFile
 
 from ..dicom import ROWS, run, written
+from .audited import entries
 from .laid import lay
 from .viewer import Upload, Viewer, drawing, nrrd, one_slice, our_server, png, read
 
@@ -182,6 +182,6 @@ def test_readers_fetch_images_and_it_is_on_record_who_did(tmp_path: Path) -> Non
         assert viewer.send("GET", "/salt/images", headers=bearer).status_code == 200
         assert viewer.send("GET", "/salt/images/one", headers=bearer).status_code == 200
         assert viewer.send("GET", "/salt/images/two", headers=bearer).status_code == 404
-    lines = [json.loads(line) for line in (studies / "adapters" / "audit.jsonl").read_text().splitlines()]
+    lines = entries(studies / "adapters" / "audit.jsonl")
     fetches = [(line["who"], line["image"]) for line in lines if line["action"] == "fetch"]
     assert fetches == [("ann", "one")]

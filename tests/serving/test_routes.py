@@ -18,6 +18,7 @@ from salt_monailabel.serving.access.tokens import Role, TokenFile
 from salt_monailabel.serving.studies import Studies
 from salt_monailabel.versions import VersionStore
 
+from .audited import entries
 from .viewer import SILENT, Viewer, drawing, one_slice, our_server, png
 
 IMAGE, VESSELS = drawing(rows=128, columns=128)
@@ -177,7 +178,7 @@ def test_what_was_proposed_is_kept_and_what_was_changed_is_counted(viewer: Viewe
 
 def test_who_did_what_is_on_record(viewer: Viewer, studies: Path) -> None:
     viewer.segment("salt_edit", "one", foreground=[[5, 5, 0]])
-    lines = [json.loads(line) for line in (studies / "adapters" / "audit.jsonl").read_text().splitlines()]
+    lines = entries(studies / "adapters" / "audit.jsonl")
     assert {"label", "train", "infer salt", "infer salt_edit", "promote"} <= {line["action"] for line in lines}
     last = lines[-1]
     assert (last["who"], last["image"], last["version"]) == ("local", "one", "0002")

@@ -9,7 +9,6 @@ import threading
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -61,22 +60,6 @@ class AuditLog:
         except OSError as error:
             # What was asked for is done all the same.
             logger.warning("the audit log %s cannot be written (%s); its entry: %s", self.path, error, line)
-
-    def entries(self, last: int | None = None) -> list[dict[str, Any]]:
-        """Return the entries, oldest first, or only the last so many; a line that was cut short is left out."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        found: list[dict[str, Any]] = []
-        for line in reversed(lines):
-            if last is not None and len(found) >= last:
-                break
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
-        return found[::-1]
 
     def _append(self, line: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

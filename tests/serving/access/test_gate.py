@@ -25,6 +25,8 @@ from salt_monailabel.serving.access.audit import AuditLog, current_user
 from salt_monailabel.serving.access.gate import LARGEST_LOGIN, Access, came_from_here, is_loopback, role_needed
 from salt_monailabel.serving.access.tokens import Role, TokenFile
 
+from ..audited import entries
+
 HERE, ELSEWHERE = "http://localhost:8000", "http://192.168.1.7:8000"
 VIEWER, EVIL = "https://viewer.hospital.org", "http://evil.example:8000"
 LIMIT = 1000
@@ -65,7 +67,7 @@ class Gate:
         return TestClient(self.access, base_url=address, headers=headers)
 
     def refusals(self) -> list[dict[str, Any]]:
-        return self.audit.entries()
+        return entries(self.audit.path)
 
 
 @pytest.fixture
@@ -145,9 +147,9 @@ def test_the_word_bearer_may_be_written_in_any_case(gate: Gate) -> None:
 
 def test_an_expired_token_is_refused(gate: Gate) -> None:
     token = gate.tokens.add("ann", Role.TRAINER, 1)
-    entries = json.loads(gate.tokens.path.read_text())
-    entries["ann"]["expires"] = (datetime.now(timezone.utc) - timedelta(seconds=1)).isoformat()
-    gate.tokens.path.write_text(json.dumps(entries))
+    tokens = json.loads(gate.tokens.path.read_text())
+    tokens["ann"]["expires"] = (datetime.now(timezone.utc) - timedelta(seconds=1)).isoformat()
+    gate.tokens.path.write_text(json.dumps(tokens))
     assert_refused(gate, gate.client(ELSEWHERE, token).get("/info/"), 401, "expired")
 
 

@@ -10,6 +10,8 @@ import pytest
 from salt_monailabel.serving.access.audit import AuditLog, current_user
 from salt_monailabel.serving.access.refusals import LONGEST_PATH, MOST, OTHERS, PAUSE, Refusals
 
+from ..audited import entries
+
 
 class Door:
     """Refuses at times that a test chooses."""
@@ -26,7 +28,7 @@ class Door:
         current_user.reset(reset)
 
     def lines(self, *keys: str) -> list[tuple[Any, ...]]:
-        return [tuple(entry[key] for key in keys) for entry in self.audit.entries()]
+        return [tuple(entry[key] for key in keys) for entry in entries(self.audit.path)]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from salt_monailabel.serving.access.tokens import Role, TokenFile
 
+from ..audited import entries
 from ..viewer import Viewer, drawing, one_slice, our_server, png
 
 IMAGE, VESSELS = drawing(rows=96, columns=128)
@@ -38,7 +38,7 @@ def viewer(studies: Path) -> Iterator[Viewer]:
 
 
 def recorded(studies: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (studies / "adapters" / "audit.jsonl").read_text().splitlines()]
+    return entries(studies / "adapters" / "audit.jsonl")
 
 
 @pytest.mark.parametrize(

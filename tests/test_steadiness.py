@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from salt_monailabel.inference.flicker import flicker
+from benchmarks.steadiness import flicker
 
 SHAPE = (40, 40)
 
