@@ -20,6 +20,9 @@ import numpy as np
 import requests
 import SimpleITK as sitk
 
+# Seconds until a server answers for the first time, at most.
+LONGEST_START = 240
+
 
 class ServerError(RuntimeError):
     """An answer other than success; the message is the server's."""
@@ -33,9 +36,9 @@ class Client:
         self.timeout = timeout
         self.process = process
 
-    def wait(self, alive: Callable[[], bool], seconds: float = 240) -> None:
+    def wait(self, alive: Callable[[], bool]) -> None:
         """Wait until the server answers; raises `ServerError` if it ends or takes too long."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + LONGEST_START
         while time.monotonic() < end:
             if not alive():
                 raise ServerError("the server ended before it answered")
@@ -44,7 +47,7 @@ class Client:
                 return
             except requests.RequestException:
                 time.sleep(0.5)
-        raise ServerError(f"the server did not answer within {seconds:.0f} s")
+        raise ServerError(f"the server did not answer within {LONGEST_START} s")
 
     def put_image(self, image_id: str, path: Path) -> None:
         """Add an image to the datastore."""

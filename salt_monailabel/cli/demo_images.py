@@ -9,8 +9,10 @@ from salt_monailabel.imaging.synthetic.ground import texture
 from salt_monailabel.imaging.synthetic.raster import draw
 from salt_monailabel.imaging.synthetic.tree import Growth, Roots, grow
 
+SIZE = 384
 
-def walled_vessels(seed: int, size: int = 384) -> tuple[np.ndarray, np.ndarray]:
+
+def walled_vessels(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw one image and its truth, in which the whole vessel counts, wall and lumen.
 
     A base trained on vessels that are darker or brighter than their surround takes the two walls for two vessels, and
@@ -18,12 +20,12 @@ def walled_vessels(seed: int, size: int = 384) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    image : ndarray of uint8, (size, size)
-    truth : ndarray of bool, (size, size)
+    image : ndarray of uint8, (SIZE, SIZE)
+    truth : ndarray of bool, (SIZE, SIZE)
     """
     rng = np.random.default_rng((2, seed))
     count = 5
-    along, side = rng.uniform(0.1, 0.9, count) * size, rng.integers(0, 2, count) * float(size)
+    along, side = rng.uniform(0.1, 0.9, count) * SIZE, rng.integers(0, 2, count) * float(SIZE)
     roots = Roots(
         np.stack([side, along], axis=1),
         np.where(side > 0, np.pi, 0.0) + rng.normal(0, 0.3, count),
@@ -31,13 +33,13 @@ def walled_vessels(seed: int, size: int = 384) -> tuple[np.ndarray, np.ndarray]:
         np.zeros(count),
     )
     growth = Growth(wiggle=0.03, forks=0.008, twigs=0, fork_ratio=(0.5, 0.9), taper=0.0012, smallest=2.2, ends=0)
-    vessels = grow(rng, size, roots, growth)
-    outer, lumen = draw(vessels, size, widen=1.6), draw(vessels, size, widen=-1.2)
-    starts = rng.uniform(0, size, (40, 2))
+    vessels = grow(rng, SIZE, roots, growth)
+    outer, lumen = draw(vessels, SIZE, widen=1.6), draw(vessels, SIZE, widen=-1.2)
+    starts = rng.uniform(0, SIZE, (40, 2))
     fibres = Roots(starts, rng.uniform(0, 2 * np.pi, 40), np.full(40, 0.7), np.zeros(40))
-    thin = draw(grow(rng, size, fibres, Growth(wiggle=0.01, forks=0, twigs=0, taper=0.004)), size)
+    thin = draw(grow(rng, SIZE, fibres, Growth(wiggle=0.01, forks=0, twigs=0, taper=0.004)), SIZE)
 
-    tissue = 0.5 + 0.07 * texture(rng, size, 3, 24) + 0.2 * thin
+    tissue = 0.5 + 0.07 * texture(rng, SIZE, 3, 24) + 0.2 * thin
     wall = np.clip(outer - lumen, 0, 1)
     image = tissue * (1 - outer) + 0.8 * wall + 0.28 * lumen * (outer > 0)
     image = ndimage.gaussian_filter(image, 0.8) + rng.normal(0, 0.035, image.shape)

@@ -8,6 +8,9 @@ from torch.nn import functional
 
 from .hints import CHANNELS
 
+# Channels at strides 2 and 4; multiples of 8, for they are normalised in eight groups.
+HALF, QUARTER = 32, 64
+
 
 def _conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
@@ -31,24 +34,18 @@ class DetailHead(nn.Module):
     ----------
     embedding_channels : int
         Channels of the decoder's upscaled embedding; 32 in every SAM.
-    hint_channels : int
-        Channels of the drawn prompts, see `hints.py`.
-    half, quarter : int
-        Channels at strides 2 and 4; multiples of 8.
     """
 
-    def __init__(
-        self, embedding_channels: int = 32, hint_channels: int = CHANNELS, half: int = 32, quarter: int = 64
-    ) -> None:
+    def __init__(self, embedding_channels: int) -> None:
         super().__init__()
-        folded = 4 * (3 + hint_channels)
-        self.stride2 = nn.Sequential(nn.PixelUnshuffle(2), _conv(folded, half), _conv(half, half))
-        self.stride4 = nn.Sequential(_conv(half, quarter, stride=2), _conv(quarter, quarter))
-        self.join = nn.Sequential(_conv(quarter + embedding_channels, quarter), nn.Conv2d(quarter, half, 1))
-        self.refine = _conv(half, half)
-        self.residual = nn.Conv2d(half, 4, 3, padding=1)
+        folded = 4 * (3 + CHANNELS)
+        self.stride2 = nn.Sequential(nn.PixelUnshuffle(2), _conv(folded, HALF), _conv(HALF, HALF))
+        self.stride4 = nn.Sequential(_conv(HALF, QUARTER, stride=2), _conv(QUARTER, QUARTER))
+        self.join = nn.Sequential(_conv(QUARTER + embedding_channels, QUARTER), nn.Conv2d(QUARTER, HALF, 1))
+        self.refine = _conv(HALF, HALF)
+        self.residual = nn.Conv2d(HALF, 4, 3, padding=1)
         self.unfold = nn.PixelShuffle(2)
-        self._widths = [quarter, quarter, half, half]
+        self._widths = [QUARTER, QUARTER, HALF, HALF]
         for parameter in self.residual.parameters():
             nn.init.zeros_(parameter)
 
@@ -66,7 +63,7 @@ class DetailHead(nn.Module):
             The image, normalised as for the encoder.
         embedding : Tensor, (B, embedding_channels, S/4, S/4)
             The mask decoder's upscaled embedding.
-        hints : Tensor, (B, hint_channels, S, S)
+        hints : Tensor, (B, 3, S, S)
             Clicks and previous mask, drawn.
         modulation : Tensor, (B, modulation_width)
             What the label asked for scales and shifts the features by, at both strides; zero changes nothing (FiLM,

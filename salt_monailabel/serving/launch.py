@@ -33,16 +33,14 @@ def reached_at(host: str, port: int) -> str:
     return f"http://{host}:{port}"
 
 
-def start_server(
-    studies: Path | str, host: str, port: int, conf: Sequence[tuple[str, str]], app: Path | None = None
-) -> None:
+def start_server(studies: Path | str, host: str, port: int, conf: Sequence[tuple[str, str]]) -> None:
     """Serve until interrupted: `monailabel start_server` with our defaults and our server.
 
     A server that other computers can reach asks everybody for a token.
     """
     from monailabel.main import Main
 
-    arguments = ["start_server", "--app", str(app or app_folder()), "--studies", str(studies)]
+    arguments = ["start_server", "--app", str(app_folder()), "--studies", str(studies)]
     arguments += ["--host", host, "--port", str(port), "--uvicorn_app", "salt_monailabel.serving.server:app"]
     settings = dict(conf)
     if not is_loopback(host):

@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def dice_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None, smooth: float = 1.0) -> Tensor:
+def dice_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """One minus the soft Dice, its denominator not squared, over each image, averaged (Drozdzal et al. 2016)."""
     probability = logits.sigmoid()
     overlap, total = probability * target, probability + target
     if weight is not None:
         overlap, total = overlap * weight, total * weight
-    return (1 - (2 * overlap.flatten(1).sum(1) + smooth) / (total.flatten(1).sum(1) + smooth)).mean()
+    return (1 - (2 * overlap.flatten(1).sum(1) + 1) / (total.flatten(1).sum(1) + 1)).mean()
 
 
 def bce_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

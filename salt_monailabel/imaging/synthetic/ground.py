@@ -13,16 +13,16 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
     return ndimage.gaussian_filter(image, sigma, truncate=2)
 
 
-def texture(rng: np.random.Generator, size: int, coarsest: int = 3, finest: int = 48, decay: float = 0.7) -> np.ndarray:
+def texture(rng: np.random.Generator, size: int, coarsest: int, finest: int) -> np.ndarray:
     """Smooth noise over several scales, with zero mean and unit deviation.
 
-    `coarsest` and `finest` are the numbers of cells along a side, `decay` the weight of each finer scale.
+    `coarsest` and `finest` are the numbers of cells along a side; each finer scale weighs less.
     """
     field = np.zeros((size, size), np.float32)
     cells, weight = coarsest, 1.0
     while cells <= finest:
         field += np.float32(weight) * enlarge(rng.standard_normal((cells, cells), dtype=np.float32), size)
-        cells, weight = cells * 2, weight * decay
+        cells, weight = cells * 2, weight * 0.7
     return (field - field.mean()) / (field.std() + np.float32(1e-6))
 
 

@@ -48,11 +48,11 @@ class Background:
         """Wait until it was tried once; returns whether it was."""
         return self._tried.wait(seconds)
 
-    def stop(self, seconds: float = 1.0) -> None:
-        """Do it no more; what is under way is waited for so long."""
+    def stop(self) -> None:
+        """Do it no more; what is under way is waited for no longer than a second."""
         self._stopped.set()
         self._woken.set()
-        self._thread.join(seconds)
+        self._thread.join(1.0)
 
     def _run(self) -> None:
         pause = FIRST
