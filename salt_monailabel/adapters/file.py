@@ -9,7 +9,7 @@ the sketch itself), and whatever else was given, such as labels and scores.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ def save(adapter: Adapter, path: str | Path, card: Mapping[str, Any] | None = No
     return whole
 
 
-def copy(source: str | Path, path: str | Path, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the adapter in `source` to `path`, atomically, with `card` added to its own; returns the whole card.
+def copy(source: str | Path, path: str | Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Write the adapter in `source` to `path`, atomically, with what `change` makes of its card; returns that card.
 
     Raises
     ------
@@ -84,9 +84,9 @@ def copy(source: str | Path, path: str | Path, card: Mapping[str, Any]) -> dict[
         If there is no room or no permission; nothing is left behind.
     """
     own, tensors = _read(Path(source))
-    whole = {**own, **card}
-    _write(Path(path), tensors, whole)
-    return whole
+    card = change(own)
+    _write(Path(path), tensors, card)
+    return card
 
 
 def read_card(path: str | Path) -> dict[str, Any]:

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from salt_monailabel.adapters import Adapter, copy, read_card, save
 from salt_monailabel.imaging.pseudonyms import Pseudonyms
@@ -148,14 +146,7 @@ class VersionStore:
         OSError
             If there is no room or no permission; nothing is left behind.
         """
-        card = shared_card(self.card(name), pseudonyms or Pseudonyms())
-        tensors = load_file(self.path(name))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with written_whole(target) as partial:
-                save_file(tensors, partial, metadata={"card": json.dumps(card)})
-        except SafetensorError as error:
-            raise OSError(f"the adapter could not be written to {target}: {error}; is the disk full?") from error
+        copy(self.path(self._known(name)), target, lambda card: shared_card(card, pseudonyms or Pseudonyms()))
 
     def take_in(self, source: Path) -> str:
         """Add an adapter file from elsewhere as a new version and return its name.
@@ -169,7 +160,7 @@ class VersionStore:
         # Of the labels here it has learned from none, whatever others noted.
         foreign = {"taken_in_from": origin, "learned_until": 0, "learned_in_part": {}, "learned_whole": []}
         foreign |= {"best": {}, "first": {}}
-        return self._write(lambda path, own: copy(source, path, {**own, **foreign}), None)
+        return self._write(lambda path, own: copy(source, path, lambda card: {**card, **own, **foreign}), None)
 
     def _history(self) -> list[str]:
         """Return what is in use and what was before, the last first: at least the base."""
