@@ -29,7 +29,7 @@ from salt_monailabel.adapters import Adapter, read_card, save
 from salt_monailabel.imaging import ImageError, Modality, modality_named, overlay, read_study, split_name, to_rgb
 from salt_monailabel.imaging.result import check_result, write_result
 from salt_monailabel.inference import Predictor, adapted_model, card_of
-from salt_monailabel.models import BASES, VesselSam, WeightsError, load_base
+from salt_monailabel.models import VesselSam, load_base, registry
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.models.weights import read_safetensors
 from salt_monailabel.training import (
@@ -179,8 +179,8 @@ def pretrain_base(
     base: str, config: PretrainConfig, start: Path | None, device: str, processes: int, out: Path, console: Console
 ) -> None:
     """Train an architecture from nothing, or on from other weights of it, and export it."""
-    if base not in BASES:
-        raise WeightsError(f"unknown base model '{base}'; one of {', '.join(BASES)}")
+    # Asked here, for an error of one of several processes is no single line.
+    registry.base(base)
     target, checkpoint = best_device(device), out.with_suffix(".pt")
     try:
         together(processes, _pretrain, base, config, start, target, checkpoint)
@@ -199,7 +199,9 @@ def pretrain_base(
 
 def _pretrain(base: str, config: PretrainConfig, start: Path | None, device: torch.device, checkpoint: Path) -> None:
     torch.manual_seed(config.seed)
-    model = initialize(VesselSam(BASES[base].architecture, LABELS)) if start is None else start_from(base, start)
+    model = (
+        initialize(VesselSam(registry.base(base).architecture, LABELS)) if start is None else start_from(base, start)
+    )
     rank, _ = place()
     # Not one that is handed over: a console cannot be given to another process.
     with _bar(Console()) if rank == 0 else nullcontext() as bar:
