@@ -48,7 +48,7 @@ class AdapterConfig:
     """
 
     method: Method = "salt"
-    ranks: Mapping[str, int | float] = field(default_factory=lambda: {"attention": 0.1, "mlp": 0.1, "neck": 0.1})
+    ranks: Mapping[str, int | float] = field(default_factory=lambda: dict.fromkeys(TARGETS, 0.1))
     lora_rank: int = 16
     relu: Relu = "diagonal"
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(TARGETS))

@@ -192,6 +192,7 @@ def train(
 ) -> None:
     """Adapt a base to a data set and write the adapter."""
     from salt_monailabel.adapters import AdapterConfig
+    from salt_monailabel.adapters.config import TARGETS
     from salt_monailabel.imaging import modality_named
     from salt_monailabel.inference import fresh_adapter
     from salt_monailabel.models.clip import embed_labels
@@ -201,7 +202,7 @@ def train(
 
     names = [name.strip() for name in labels.split(",")]
     with explained(console):
-        ranks = dict.fromkeys(("attention", "mlp", "neck"), rank)
+        ranks = dict.fromkeys(TARGETS, rank)
         config = AdapterConfig(method=method, ranks=ranks, lora_rank=lora_rank)  # type: ignore[arg-type]
         text = embed_labels(names, clip) if clip else None
         handle = fresh_adapter(base, names, config, weights=weights, text_embeddings=text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from salt_monailabel.adapters import AdapterConfig
+from salt_monailabel.adapters.config import TARGETS
 from salt_monailabel.imaging import modality_named
 from salt_monailabel.models import BASES
 from salt_monailabel.models.precision import best_device
@@ -119,7 +120,7 @@ class Options:
 
     def adapter_config(self) -> AdapterConfig:
         """Return the configuration of a new adapter."""
-        ranks = dict.fromkeys(("attention", "mlp", "neck"), self.rank)
+        ranks = dict.fromkeys(TARGETS, self.rank)
         return AdapterConfig(method=self.method, ranks=ranks, lora_rank=self.lora_rank)  # type: ignore[arg-type]
 
     def budget(self, labelled: int, mode: str, device: str) -> float:

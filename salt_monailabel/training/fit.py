@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from salt_monailabel.adapters import Adapter
+from salt_monailabel.adapters.config import TARGETS
 from salt_monailabel.models import Prompts, VesselSam
 from salt_monailabel.models.precision import autocast
 
@@ -57,7 +58,7 @@ class FitConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    rates: Mapping[str, float] = field(default_factory=lambda: {"attention": 10.0, "mlp": 10.0, "neck": 10.0})
+    rates: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TARGETS, 10.0))
     warmup: float = 0.1
     coarse: float = 0.3
     regularization: float = 0.0
