@@ -24,11 +24,12 @@ Name = Annotated[str, typer.Argument(help="Name of the version, such as 0003.")]
 
 
 def _open(studies: Path) -> VersionStore:
+    from salt_monailabel.serving.folders import ADAPTERS
     from salt_monailabel.versions import VersionStore
 
     if not studies.is_dir():
         raise typer.BadParameter(f"there is no folder {studies}")
-    return VersionStore(studies / "adapters")
+    return VersionStore(studies / ADAPTERS)
 
 
 @app.command("list")

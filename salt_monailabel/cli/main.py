@@ -72,15 +72,14 @@ def serve(
 
     In Slicer, open the module SALT vessels, type the address printed here, and press Connect.
     """
+    from salt_monailabel.serving.archive.client import checked_address, is_address
     from salt_monailabel.serving.launch import first_token, reached_at, start_server
 
     pairs = [tuple(setting.split("=", 1)) for setting in conf or []]
     if any(len(pair) != 2 for pair in pairs):
         raise typer.BadParameter("settings are NAME=VALUE, such as --conf labels=artery,vein")
     place: Path | str = Path(studies)
-    if "://" in studies:
-        from salt_monailabel.serving.archive.client import checked_address
-
+    if is_address(studies):
         with explained(console):
             place = checked_address(studies)
     console.print(f"Address for Slicer: [bold]{reached_at(host, port)}[/bold]   images: {place}   stop with Ctrl+C")

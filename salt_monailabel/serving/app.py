@@ -25,6 +25,7 @@ from salt_monailabel.versions import BASE, VersionStore
 
 from .access.audit import AuditLog
 from .access.tokens import Role, current_role
+from .archive.client import is_address
 from .archive.opening import open_archive
 from .datastore import FINAL, VesselDatastore
 from .earlier import Saved
@@ -56,7 +57,7 @@ class SaltApp(MONAILabelApp):
         self.leases = Leases(self.host.store.folder / "leases.json")
         self.board = ScoreBoard(self._score, self._worth_scoring)
         # Folders of images may share their versions; names in an archive are the same everywhere.
-        self.identity = store_identity(self.host.store.folder if _is_remote(studies) else Path(studies) / ADAPTERS)
+        self.identity = store_identity(self.host.store.folder if is_address(studies) else Path(studies) / ADAPTERS)
         # Whether somebody asks who sends a request: MONAI Label's own server does not.
         self.gated = False
         super().__init__(
@@ -79,7 +80,7 @@ class SaltApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         """Open the studies: a folder, an archive over DICOMweb, or what else MONAI Label's settings name."""
-        if _is_remote(self.studies):
+        if is_address(self.studies):
             if settings.MONAI_LABEL_DATASTORE.lower() in ("xnat", "dsa"):
                 return super().init_datastore()
             return open_archive(self.studies, self.options.labels, round(self.options.upload_mb * 1e6))
@@ -224,10 +225,6 @@ class SaltApp(MONAILabelApp):
     def info(self) -> dict[str, Any]:
         """Add the version in use, and the identity of the store: names of images are unique in that alone."""
         return {**super().info(), "adapter": self.host.store.current() or BASE, "identity": self.identity}
-
-
-def _is_remote(studies: str) -> bool:
-    return studies.startswith(("http://", "https://"))
 
 
 def _must_exist(kind: str, name: str | None, tasks: Mapping[str, object]) -> None:

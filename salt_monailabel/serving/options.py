@@ -14,7 +14,8 @@ from salt_monailabel.imaging import modality_named
 from salt_monailabel.models import BASES
 from salt_monailabel.models.precision import best_device
 
-from .archive.client import folder_of
+from .archive.client import folder_of, is_address
+from .folders import ADAPTERS
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,6 @@ class Options:
         """
         if self.adapters:
             return Path(self.adapters)
-        if studies.startswith(("http://", "https://")):
-            return Path(app_dir) / "model" / "adapters" / folder_of(studies, self.labels)
-        return Path(studies) / "adapters"
+        if is_address(studies):
+            return Path(app_dir) / "model" / ADAPTERS / folder_of(studies, self.labels)
+        return Path(studies) / ADAPTERS

@@ -225,6 +225,11 @@ class Archive:
         return memoryview(content)[start + 4 : end]
 
 
+def is_address(studies: str) -> bool:
+    """Say whether studies are to be had at an address, and not in a folder."""
+    return "://" in studies
+
+
 def checked_address(address: str) -> str:
     """Return the address of an archive as it is used, without a slash at the end.
 
