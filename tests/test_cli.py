@@ -327,7 +327,7 @@ def test_serve_listens_on_this_computer_unless_told_otherwise(monkeypatch: pytes
     started: list[tuple[object, ...]] = []
     monkeypatch.setattr("salt_monailabel.serving.launch.start_server", lambda *arguments: started.append(arguments))
     result = salt("serve", tmp_path, "--conf", "labels=artery,vein", "--conf", "weights=/a=b")
-    assert started == [(tmp_path, "127.0.0.1", 8000, [("labels", "artery,vein"), ("weights", "/a=b")])]
+    assert started == [(tmp_path, "127.0.0.1", 8000, {"labels": "artery,vein", "weights": "/a=b"})]
     assert "http://127.0.0.1:8000" in result.output
 
 
@@ -341,9 +341,10 @@ def test_serve_names_the_computer_where_it_listens_on_all_addresses(
         assert f"http://{named}:8000 " in salt("serve", tmp_path, "--host", host).output
 
 
-def test_serve_refuses_a_setting_without_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "report"])
+def test_a_setting_without_a_value_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setattr("salt_monailabel.serving.launch.start_server", lambda *arguments: pytest.fail("started"))
-    result = salt("serve", tmp_path, "--conf", "labels")
+    result = salt(command, tmp_path, "--conf", "labels")
     assert result.exit_code == 2
     assert "NAME=VALUE" in result.output
 

@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(adapters, name="adapters")
 app.add_typer(tokens, name="tokens")
 console = Console()
+SETTINGS = "settings are NAME=VALUE, such as --conf labels=artery,vein"
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 AdapterFile = Annotated[Path | None, typer.Option(help="An adapter (.safetensors); the base alone by default.")]
@@ -75,9 +76,7 @@ def serve(
     from salt_monailabel.serving.archive.client import checked_address, is_address
     from salt_monailabel.serving.launch import first_token, reached_at, start_server
 
-    pairs = [tuple(setting.split("=", 1)) for setting in conf or []]
-    if any(len(pair) != 2 for pair in pairs):
-        raise typer.BadParameter("settings are NAME=VALUE, such as --conf labels=artery,vein")
+    settings = _named(conf, SETTINGS)
     place: Path | str = Path(studies)
     if is_address(studies):
         with explained(console):
@@ -87,7 +86,7 @@ def serve(
         token = first_token(host)
     if token is not None:
         console.print(f"Token, shown this once: [bold]{token}[/bold]   others are made with `salt tokens add`")
-    start_server(place, host, port, [(name, value) for name, value in pairs])
+    start_server(place, host, port, settings)
 
 
 @app.command()
@@ -252,11 +251,9 @@ def sheet(
     """Render a contact sheet of drawn images, with their truth, beside real ones."""
     from .sheet import contact_sheet
 
-    pairs = [tuple(pair.split("=", 1)) for pair in real or []]
-    if any(len(pair) != 2 for pair in pairs):
-        raise typer.BadParameter("real images are STYLE=FOLDER, such as --real fundus=DRIVE/images")
+    folders = _named(real, "real images are STYLE=FOLDER, such as --real fundus=DRIVE/images")
     with explained(console):
-        contact_sheet(out, {style: Path(folder) for style, folder in pairs}, columns, seed)
+        contact_sheet(out, {style: Path(folder) for style, folder in folders.items()}, columns, seed)
     console.print(f"contact sheet written to {out}")
 
 
@@ -270,7 +267,7 @@ def report(
     from .commands import write_learning_report
 
     with explained(console):
-        write_learning_report(studies, dict(setting.partition("=")[::2] for setting in conf or []), out)
+        write_learning_report(studies, _named(conf, SETTINGS), out)
     console.print(f"report written to {out}")
 
 
@@ -285,6 +282,14 @@ def doctor() -> None:
         table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.found, finding.remedy)
     console.print(table)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _named(given: list[str] | None, form: str) -> dict[str, str]:
+    """Return values by their names; `form` says how they are to be given."""
+    parts = [each.partition("=") for each in given or []]
+    if not all(sign for _, sign, _ in parts):
+        raise typer.BadParameter(form)
+    return {name: value for name, _, value in parts}
 
 
 def _pair(text: str, option: str) -> tuple[float, float]:

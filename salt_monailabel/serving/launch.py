@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,7 +33,7 @@ def reached_at(host: str, port: int) -> str:
     return f"http://{host}:{port}"
 
 
-def start_server(studies: Path | str, host: str, port: int, conf: Sequence[tuple[str, str]]) -> None:
+def start_server(studies: Path | str, host: str, port: int, conf: Mapping[str, str]) -> None:
     """Serve until interrupted: `monailabel start_server` with our defaults and our server.
 
     A server that other computers can reach asks everybody for a token.

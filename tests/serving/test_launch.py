@@ -35,7 +35,7 @@ def test_the_server_is_started_on_the_folder_with_the_settings(monkeypatch: pyte
     started: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", ["salt"])
     monkeypatch.setattr(Main, "run", lambda self: started.append(sys.argv[1:]))
-    start_server(tmp_path / "studies", "127.0.0.1", 8123, [("labels", "artery,vein"), ("seconds", "9")])
+    start_server(tmp_path / "studies", "127.0.0.1", 8123, {"labels": "artery,vein", "seconds": "9"})
     arguments = Main().args_parser().parse_args(started[0])
     assert (arguments.action, arguments.host, arguments.port) == ("start_server", "127.0.0.1", 8123)
     assert (arguments.app, arguments.studies) == (str(app_folder()), str(tmp_path / "studies"))
