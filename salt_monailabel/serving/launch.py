@@ -11,6 +11,8 @@ from pathlib import Path
 
 import platformdirs
 
+from salt_monailabel.whole_files import written_whole
+
 from .access.gate import is_loopback
 from .access.tokens import Role, TokenFile, default_path
 
@@ -21,7 +23,9 @@ def app_folder() -> Path:
     """Return a writable folder with the app, as MONAI Label wants one, in the user's data folder."""
     folder = platformdirs.user_data_path("salt") / "app"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "main.py").write_text(MAIN)
+    # Another server may be reading it.
+    with written_whole(folder / "main.py") as partial:
+        partial.write_text(MAIN)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,6 +30,16 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_monai_label_finds_our_app_in_the_folder(shipped: bool) -> None:
     folder = APP if shipped else app_folder()
     assert get_class_of_subclass_from_file("main", str(folder / "main.py"), "MONAILabelApp") is SaltApp
+
+
+def test_the_app_in_the_folder_is_whole_at_any_moment() -> None:
+    main = app_folder() / "main.py"
+    with open(main) as reader:
+        whole = main.read_text()
+        app_folder()
+        # It was replaced, and not written over under the eyes of its reader.
+        assert os.fstat(reader.fileno()).st_ino != main.stat().st_ino
+    assert main.read_text() == whole
 
 
 def test_the_server_is_started_on_the_folder_with_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
