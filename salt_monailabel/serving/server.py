@@ -169,7 +169,8 @@ def _in_thread(endpoint: Callable[..., Coroutine[Any, Any, Any]], limiter: Capac
     @functools.wraps(endpoint)
     async def run(**arguments: Any) -> Any:
         try:
-            with explained(), _refusals():
+            # Errors of the library come first: most are ValueErrors, which are taken for the request's.
+            with _refusals(), explained():
                 check_arguments(arguments)
                 _check_room(arguments)
                 _check_task(arguments)

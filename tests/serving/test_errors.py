@@ -16,6 +16,7 @@ import pytest
 import torch
 from fastapi import HTTPException
 
+from salt_monailabel.adapters import AdapterError
 from salt_monailabel.inference import Predictor
 from salt_monailabel.serving.errors import explained, without_folders
 
@@ -50,6 +51,16 @@ def viewer(studies: Path) -> Iterator[Viewer]:
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
+
+
+def damaged(*arguments: object) -> None:
+    raise AdapterError("/srv/studies/adapters/0001/adapter.safetensors is damaged")
+
+
+def test_a_version_that_is_damaged_is_no_fault_of_a_request(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("salt_monailabel.serving.app.SaltApp.next_sample", damaged)
+    reply = viewer.send("POST", "/activelearning/random")
+    assert (reply.status_code, reply.json()["detail"]) == (503, "0001/adapter.safetensors is damaged")
 
 
 def failing(code: int, *place: str) -> Any:
