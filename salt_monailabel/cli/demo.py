@@ -17,7 +17,7 @@ from salt_monailabel.training.metrics import dice
 
 from .client import Client, ServerError, server_process
 from .demo_images import walled_vessels
-from .report import Stage, write_report
+from .demo_page import Stage, write_page
 
 TO_LABEL, TO_TEST = 3, 2
 # Labels given before each update.
@@ -60,7 +60,7 @@ def run_demo(out: Path, seconds: float, console: Console) -> None:
     expected = [truths[name] for name in tests]
     console.print(_table(stages, expected))
     console.print(f"Five clicks before any learning, on the first test image: Dice {clicked[0]:.3f} → {clicked[1]:.3f}")
-    page = write_report(out, [image for image, _ in images[TO_LABEL:]], expected, stages)
+    page = write_page(out, [image for image, _ in images[TO_LABEL:]], expected, stages)
     console.print(f"Pictures and training curve: [bold]{page}[/]   ({time.monotonic() - started:.0f} s in all)")
 
 

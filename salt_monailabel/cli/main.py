@@ -135,14 +135,14 @@ def measure(
     vessels larger than they are: with --image, what its tags say of that is made up for; without calibration, trust the
     percentages only.
     """
-    from .measure import Wish, measure_masks
+    from .measure import MeasureWish, measure_masks
 
     if (start is None) != (end is None):
         raise typer.BadParameter("a profile needs both --from X,Y and --to X,Y")
     ends = (_pair(start, "--from"), _pair(end, "--to")) if start is not None and end is not None else None
     spacing = (pixel_size, pixel_size) if pixel_size is not None else None
     with explained(console):
-        measure_masks(masks, Wish(out, image, fov, spacing, label, ends), console)
+        measure_masks(masks, MeasureWish(out, image, fov, spacing, label, ends), console)
 
 
 @app.command()

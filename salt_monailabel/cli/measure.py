@@ -37,7 +37,7 @@ _OF = ("mask", "frame", "label")
 
 
 @dataclass(frozen=True)
-class Wish:
+class MeasureWish:
     """What is to be measured of each mask.
 
     Attributes
@@ -62,7 +62,7 @@ class Wish:
     ends: tuple[tuple[float, float], tuple[float, float]] | None = None
 
 
-def measure_masks(masks: Sequence[Path], wish: Wish, console: Console) -> None:
+def measure_masks(masks: Sequence[Path], wish: MeasureWish, console: Console) -> None:
     """Write summary.csv, a row for each frame and label, and tables and a picture of each; a bad mask is left out."""
     names = [_name(path) for path in masks]
     if clash := next((path for path in masks if names.count(_name(path)) > 1), None):
@@ -88,7 +88,7 @@ def measure_masks(masks: Sequence[Path], wish: Wish, console: Console) -> None:
         raise typer.Exit(1)
 
 
-def _measure_mask(path: Path, wish: Wish) -> list[Row]:
+def _measure_mask(path: Path, wish: MeasureWish) -> list[Row]:
     # A mask may be empty, an image may not be of one value.
     study = read_file(path) if wish.images is None else read_study(_beside(wish.images, path, "image"))
     labels = read_mask(path, study)
@@ -109,7 +109,7 @@ def _measure_mask(path: Path, wish: Wish) -> list[Row]:
     return rows
 
 
-def _written(measured: Measurements, pixels: np.ndarray, stem: str, wish: Wish) -> Row:
+def _written(measured: Measurements, pixels: np.ndarray, stem: str, wish: MeasureWish) -> Row:
     """Write the tables and the picture of one label of one frame; returns its row of the summary."""
     row = summary_row(measured)
     way = profile(measured, *wish.ends) if wish.ends else None
@@ -131,7 +131,7 @@ def _values(labels: np.ndarray, only: int | None, path: Path) -> list[int]:
     return [only]
 
 
-def _fields(path: Path, wish: Wish, study: Study) -> Sequence[np.ndarray | None]:
+def _fields(path: Path, wish: MeasureWish, study: Study) -> Sequence[np.ndarray | None]:
     """Return the field of view of each frame: that of the file, or that of the image."""
     frames = study.shape[0]
     if wish.fields is not None:

@@ -12,7 +12,7 @@ from scipy import ndimage
 SHADOW = 0.01
 # A side of the pictures in which thin dark structure is looked for, the thickest of it in their pixels, and on how many
 # tiles on a side it is added up.
-SIDE, THICKEST, TILES = 256, 9, 16
+SMALL_SIDE, THICKEST, TILES = 256, 9, 16
 # Of these pixels; broader shades tell nothing of structure, and outweigh it.
 SHADE = 32
 
@@ -70,9 +70,9 @@ def thin_and_dark(frames: np.ndarray) -> np.ndarray:
     raw, darkest = frames.min() >= 0, shadow(frames)
     depths = []
     for frame in frames:
-        small = reduced(frame, SIDE)
+        small = block_means(frame, SMALL_SIDE)
         small = ndimage.gaussian_filter(logarithm(small, darkest) if raw else small, 1)
-        depths.append(reduced(depth(small), TILES))
+        depths.append(block_means(depth(small), TILES))
     return ndimage.median_filter(np.stack(depths), (3, 1, 1), mode="nearest")
 
 
@@ -86,7 +86,7 @@ def logarithm(values: np.ndarray, darkest: float) -> np.ndarray:
     return np.log(np.maximum(values, darkest, dtype=np.float32))
 
 
-def reduced(image: np.ndarray, side: int) -> np.ndarray:
+def block_means(image: np.ndarray, side: int) -> np.ndarray:
     """Return means of squares of pixels, about `side` on the shorter side; a rest at right and bottom is left out."""
     step = max(1, min(image.shape) // side)
     rows, columns = (length // step for length in image.shape)

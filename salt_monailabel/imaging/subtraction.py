@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from .header import ImageError
-from .projection import SIDE, THICKEST, depth, logarithm, reduced, shadow, thin_and_dark, without_shade
+from .projection import SMALL_SIDE, THICKEST, block_means, depth, logarithm, shadow, thin_and_dark, without_shade
 from .study import Frames
 
 # Of the brightness, as a logarithm, by which frames differ while the exposure is still being regulated.
@@ -141,7 +141,7 @@ def registered(mask: np.ndarray, frame: np.ndarray, elastic: bool = True) -> np.
         Edges are repeated. The mask as it is if no motion leaves less of a difference, as with constant images.
     """
     darkest = shadow(mask)
-    small = [ndimage.gaussian_filter(reduced(image, SIDE), 1) for image in (frame, mask)]
+    small = [ndimage.gaussian_filter(block_means(image, SMALL_SIDE), 1) for image in (frame, mask)]
     still, moving = (logarithm(image, darkest) for image in small)
     new = depth(still) - ndimage.maximum_filter(depth(moving), 2 * THICKEST + 1)
     counted = ~ndimage.maximum_filter(new > np.percentile(new, 95), 5)

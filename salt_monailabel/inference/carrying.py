@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 from skimage.registration import optical_flow_ilk
 
-from salt_monailabel.imaging.projection import reduced
+from salt_monailabel.imaging.projection import block_means
 
 from .predictor import Embedded, Predictor
 
@@ -124,10 +124,12 @@ class _Seen:
 
 
 def _look(predictor: Predictor, embedded: Embedded, label: str) -> _Seen:
-    own, small = predictor.segment(embedded, label), reduced(embedded.gray(), SIDE)
+    own, small = predictor.segment(embedded, label), block_means(embedded.gray(), SIDE)
     ridges = gaussian_filter(small, COARSE) - gaussian_filter(small, FINE)
     strongest = max(float(np.percentile(np.abs(ridges), 99)), float(np.finfo(np.float32).tiny))
-    return _Seen(own.astype(np.float16), gaussian_filter(reduced(own, SIDE), ANSWER), ridges / np.float32(strongest))
+    return _Seen(
+        own.astype(np.float16), gaussian_filter(block_means(own, SIDE), ANSWER), ridges / np.float32(strongest)
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class _Origin:
         if mask.shape != seen.own.shape:
             raise ValueError(f"the mask has {mask.shape} but the frame {seen.own.shape} (rows, columns)")
         marked = mask.astype(np.float32)
-        small = reduced(marked, SIDE)
+        small = block_means(marked, SIDE)
         polarity = float(np.sign(((small - small.mean()) * seen.ridges).sum()))
         evidence = _evidence(seen.own)
         voice = maximum_filter(np.maximum(marked, evidence), 2 * HEARD + 1)

@@ -116,19 +116,19 @@ def votes(tried: int) -> int:
     return 3 if 0 < tried < 3 else JUDGES
 
 
-def shared(newest: Sequence[LabelledFrame], replayed: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+def with_shares(newest: Sequence[LabelledFrame], replayed: Sequence[LabelledFrame]) -> list[LabelledFrame]:
     """Return all frames, so that half of the crops are drawn from the newest labels and half from the others."""
     halves = ((frames, 1 / len(frames)) for frames in (newest, replayed) if frames)
     return [replace(frame, share=share) for frames, share in halves for frame in frames]
 
 
-def values(adapter: Adapter) -> list[Tensor]:
+def parameter_values(adapter: Adapter) -> list[Tensor]:
     """Return a copy of the trained parameters."""
     return [parameter.detach().clone() for _, parameter in adapter.parameters()]
 
 
 @torch.no_grad()
-def move(adapter: Adapter, start: Sequence[Tensor], end: Sequence[Tensor], share: float = 1.0) -> None:
+def move_parameters(adapter: Adapter, start: Sequence[Tensor], end: Sequence[Tensor], share: float = 1.0) -> None:
     """Set the trained parameters to a share of the way from `start` to `end`.
 
     Half of the way is a mean of two versions: what a few steps on a few images do at random weighs half, and most of

@@ -14,7 +14,17 @@ from salt_monailabel.adapters import AdapterConfig, attach
 from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame
 from salt_monailabel.training.held_back import images_held_back
-from salt_monailabel.training.update import NEWEST, REPLAYED, Past, choose, everything, move, shared, values, votes
+from salt_monailabel.training.update import (
+    NEWEST,
+    REPLAYED,
+    Past,
+    choose,
+    everything,
+    move_parameters,
+    parameter_values,
+    votes,
+    with_shares,
+)
 
 TIMES = st.dictionaries(st.text(min_size=1, max_size=6), st.integers(1, 1000), min_size=1, max_size=60)
 
@@ -94,23 +104,23 @@ def test_new_labels_are_the_fewer_of_those_who_judge_unless_two_or_fewer_are_old
 
 def test_half_of_an_update_lies_in_the_middle_and_the_whole_is_got_back_to_the_bit(tiny_sam: VesselSam) -> None:
     adapter = attach(deepcopy(tiny_sam), AdapterConfig(targets={}))
-    start = values(adapter)
+    start = parameter_values(adapter)
     with torch.no_grad():
         for _, parameter in adapter.parameters():
             parameter += torch.rand_like(parameter)
-    end = values(adapter)
-    move(adapter, start, end, 0.5)
-    for half, first, last in zip(values(adapter), start, end, strict=True):
+    end = parameter_values(adapter)
+    move_parameters(adapter, start, end, 0.5)
+    for half, first, last in zip(parameter_values(adapter), start, end, strict=True):
         torch.testing.assert_close(half, (first + last) / 2)
     for share, place in ((1.0, end), (0.0, start)):
-        move(adapter, start, end, share)
-        assert all(torch.equal(now, then) for now, then in zip(values(adapter), place, strict=True))
+        move_parameters(adapter, start, end, share)
+        assert all(torch.equal(now, then) for now, then in zip(parameter_values(adapter), place, strict=True))
 
 
 @pytest.mark.parametrize(("newest", "replayed"), [(1, 8), (3, 3), (2, 0)])
 def test_half_of_the_crops_come_from_the_newest_labels(newest: int, replayed: int) -> None:
     frame = LabelledFrame(np.zeros((8, 8, 3), np.float32), np.ones((8, 8), np.uint8), "a")
-    frames = shared([frame] * newest, [frame] * replayed)
+    frames = with_shares([frame] * newest, [frame] * replayed)
     assert len(frames) == newest + replayed
     share = sum(f.share for f in frames[:newest]) / sum(f.share for f in frames)
     assert share == pytest.approx(0.5 if replayed else 1.0)

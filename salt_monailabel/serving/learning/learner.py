@@ -32,7 +32,7 @@ from salt_monailabel.training.exam import (
 )
 from salt_monailabel.training.held_back import RULE
 from salt_monailabel.training.placement import is_inverted, misplaced
-from salt_monailabel.training.update import Past, choose, everything, move, shared, values
+from salt_monailabel.training.update import Past, choose, everything, move_parameters, parameter_values, with_shares
 
 from ..host import ModelHost
 from .material import Material, read_material
@@ -119,7 +119,7 @@ class Learner:
 
         # What is learned in part is no version: the next one must not start from it.
         self._ready = None
-        start = values(adapter)
+        start = parameter_values(adapter)
         result = self._train(adapter, start, wish, material, known, started, on_step)
         before, after = (result["held_back"][when]["images"] for when in ("before", "after"))
         judging = self._judging(material)
@@ -146,7 +146,7 @@ class Learner:
         else:
             logger.warning("version %s is not put in use: %s", version, result["why_not"])
             if wish.mode == "update":
-                move(adapter, start, start)
+                move_parameters(adapter, start, start)
                 self._ready = (current, adapter)
         return {**result, "version": version}
 
@@ -169,7 +169,7 @@ class Learner:
             # The whole of an update has a time, not its steps alone; judging comes twice more.
             budget = max(budget / 3, budget - (time.perf_counter() - started) - 2 * judging)
         config = FitConfig(seconds=budget, learning_rate=wish.learning_rate)
-        history = fit(adapter, shared(material.newest, material.replayed), config, on_step=on_step)
+        history = fit(adapter, with_shares(material.newest, material.replayed), config, on_step=on_step)
         after, share = (
             self._settle(adapter, start, material.exam) if update else (self._judge(adapter, material.exam), 1.0)
         )
@@ -214,12 +214,12 @@ class Learner:
 
     def _settle(self, adapter: Adapter, start: Sequence[Tensor], exam: Exam) -> tuple[HeldBackScore, float]:
         """Go back half of the way to `start`, unless the whole is clearly better; return the score and the share."""
-        whole, end = self._judge(adapter, exam), values(adapter)
-        move(adapter, start, end, 0.5)
+        whole, end = self._judge(adapter, exam), parameter_values(adapter)
+        move_parameters(adapter, start, end, 0.5)
         half = self._judge(adapter, exam)
         if not clearly_better(whole, half):
             return half, 0.5
-        move(adapter, start, end)
+        move_parameters(adapter, start, end)
         return whole, 1.0
 
     def _judge(self, adapter: Adapter, exam: Exam) -> HeldBackScore:

@@ -25,7 +25,7 @@ from salt_monailabel.serving.learning.wish import Wish
 from salt_monailabel.serving.options import Options
 from salt_monailabel.training.exam import HeldBackScore
 from salt_monailabel.training.held_back import RULE, images_held_back
-from salt_monailabel.training.update import values
+from salt_monailabel.training.update import parameter_values
 from salt_monailabel.versions import VersionStore
 from salt_monailabel.versions.shared import shared_card
 
@@ -311,7 +311,7 @@ def test_scores_of_what_was_asked_otherwise_say_nothing_of_the_version_in_use(
 def test_a_refused_update_leaves_the_loaded_adapter_as_it_was(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judged(monkeypatch, *[0.80, 0.79, 0.79] * 2)
     host = ModelHost(Options(), VersionStore(copy / "adapters"))
-    untouched = values(host.trainable("0001"))
+    untouched = parameter_values(host.trainable("0001"))
     loaded = []
     monkeypatch.setattr(
         host, "trainable", lambda version, load=host.trainable: loaded.append(load(version)) or loaded[-1]
@@ -320,7 +320,7 @@ def test_a_refused_update_leaves_the_loaded_adapter_as_it_was(copy: Path, monkey
     for _ in range(2):
         assert not learner.learn(Wish(seconds=0.1), [pair(copy, "good")])["promoted"]
     assert len(loaded) == 1
-    assert all(torch.equal(now, then) for now, then in zip(values(loaded[0]), untouched, strict=True))
+    assert all(torch.equal(now, then) for now, then in zip(parameter_values(loaded[0]), untouched, strict=True))
 
 
 def test_a_version_that_is_rolled_back_during_an_update_does_not_come_back_by_it(copy: Path) -> None:

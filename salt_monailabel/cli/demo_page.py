@@ -38,7 +38,7 @@ class Stage:
         return float(np.mean([dice(m, t) for m, t in pairs])), float(np.mean([cl_dice(m, t) for m, t in pairs]))
 
 
-def write_report(out: Path, images: Sequence[np.ndarray], truths: list[np.ndarray], stages: Sequence[Stage]) -> Path:
+def write_page(out: Path, images: Sequence[np.ndarray], truths: list[np.ndarray], stages: Sequence[Stage]) -> Path:
     """Write `out`/index.html, which needs no other file, and `out`/loop.png, its first row; returns the page's path."""
     rows = []
     for i, (image, truth) in enumerate(zip(images, truths, strict=True)):
