@@ -23,7 +23,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.exception_handlers import http_exception_handler
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.routing import APIRoute
 from monailabel.config import settings
 from monailabel.endpoints import activelearning, batch_infer, datastore, infer, info, logs, scoring, session
@@ -36,7 +36,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp
 
 from .access.arguments import RESERVED, checked_name, checked_params
-from .access.gate import MEGABYTE, Access
+from .access.gate import MEGABYTE, Access, unread_tokens
 from .access.login_routes import login_routes
 from .access.tokens import TokenError, TokenFile, default_path
 from .app import SaltApp
@@ -134,10 +134,8 @@ def _home() -> HTMLResponse:
     )
 
 
-def _no_tokens(request: Request, error: Exception) -> JSONResponse:
-    # Where the file lies is for the server's log, not for a stranger.
-    logger.error("nobody can log in: %s", error)
-    return JSONResponse({"detail": "the server cannot read its tokens; its log says why"}, 503)
+async def _no_tokens(request: Request, error: Exception) -> Response:
+    return await http_exception_handler(request, unread_tokens(error))
 
 
 async def _told(request: Request, error: Exception) -> Response:

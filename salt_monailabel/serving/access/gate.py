@@ -107,7 +107,7 @@ class Access:
         """Refuse what a web page of others makes a browser on this computer send."""
         headers = Headers(scope=scope)
         host, origin = headers.get("host", "").lower(), headers.get("origin")
-        if not self._needs_token(scope) and not is_loopback(_without_port(host)):
+        if not needs_token(scope, self.always) and not is_loopback(_without_port(host)):
             # A page can have its own name resolve to this computer: to the browser, both are then one site.
             raise HTTPException(
                 403, f"the request is for '{host}'; without a token this server answers to localhost and 127.0.0.1 only"
@@ -169,7 +169,7 @@ class Access:
         if given is None:
             if (scope["method"], scope["path"]) in OPEN:
                 return UNKNOWN, Role.TRAINER
-            if self._needs_token(scope):
+            if needs_token(scope, self.always):
                 raise _unauthorized(
                     "this server needs a token (`Authorization: Bearer TOKEN`); whoever runs it makes one with "
                     "`salt tokens add`"
@@ -179,15 +179,10 @@ class Access:
         try:
             holder = self.tokens.find(token.strip()) if scheme.lower() == "bearer" else None
         except TokenError as error:
-            # Where the file lies is for the server's log, not for a stranger.
-            logger.error("nobody with a token can be let in: %s", error)
-            raise HTTPException(503, "the server cannot read its tokens; its log says why") from error
+            raise unread_tokens(error) from error
         if holder is None:
             raise _unauthorized("the token is wrong, revoked or expired; ask whoever runs the server for a new one")
         return holder.name, holder.role
-
-    def _needs_token(self, scope: Scope) -> bool:
-        return needs_token(scope, self.always)
 
     async def _refuse(self, refusal: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:
         self._refusals.add(scope, refusal.status_code)
@@ -269,6 +264,12 @@ def _declared(headers: Headers) -> int:
     text = headers.get("content-length", "")
     # More digits are no size of anything, and Python does not read them.
     return int(text[:20]) if text.isdecimal() else 0
+
+
+def unread_tokens(error: Exception) -> HTTPException:
+    """Return what a stranger is told where the tokens cannot be read: where their file lies is for the log alone."""
+    logger.error("nobody with a token can be let in: %s", error)
+    return HTTPException(503, "the server cannot read its tokens; its log says why")
 
 
 def _unauthorized(detail: str) -> HTTPException:
