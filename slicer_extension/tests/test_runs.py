@@ -240,6 +240,27 @@ def test_a_single_image_has_one_frame(scene: slicer.vtkMRMLScene) -> None:
     assert runs.key(node) == (node.GetID(), 0)
 
 
+def test_two_planes_of_as_many_frames_are_gone_through_together(run: runs.Run, scene: slicer.vtkMRMLScene) -> None:
+    outlines = Outlines(run.volume, ("vessel",))
+    go_to(run.volume, 3)
+    pixels = noise(5, 20, 30, seed=1)
+    lateral = runs.add(picture(pixels), beside=run.volume)
+    Outlines(lateral.volume, ("vessel",)).put_frame("vessel", 1, stripe(2))
+    assert lateral.browser is run.browser
+    for number in (3, 1, 4):
+        go_to(run.volume, number)
+        assert runs.frame(lateral.volume) == runs.frame(run.volume) == number
+        assert np.array_equal(slicer.util.arrayFromVolume(lateral.volume)[0], pixels[number])
+    assert not outlines.mask("vessel").any()
+    runs.remove(lateral.volume)
+    assert slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode") == [run.browser]
+    go_to(run.volume, 2)
+    assert runs.frame(run.volume) == 2
+    # All frames of one that has more could not be reached.
+    longer = runs.add(picture(noise(6, 20, 30)), beside=run.volume)
+    assert longer.browser is not run.browser
+
+
 def test_a_removed_image_leaves_nothing_behind(scene: slicer.vtkMRMLScene) -> None:
     volumes.show(kept := volumes.add(picture(noise(1, 20, 30))))
     Outlines(kept, ("vessel",))

@@ -37,13 +37,23 @@ class Run:
     browser: slicer.vtkMRMLSequenceBrowserNode
 
 
-def add(picture: Picture, image: str = "", identity: str = "") -> Run:
-    """Add a run to the scene; `image` and `identity` as for `volumes.add`."""
-    return at_once(add_by_steps(picture, image, identity))
+def add(picture: Picture, image: str = "", identity: str = "", beside: slicer.vtkMRMLVolumeNode | None = None) -> Run:
+    """Add a run to the scene; `image` and `identity` as for `volumes.add`, `beside` as for `add_by_steps`."""
+    return at_once(add_by_steps(picture, image, identity, beside))
 
 
-def add_by_steps(picture: Picture, image: str = "", identity: str = "") -> Generator[int, None, Run]:
+def add_by_steps(
+    picture: Picture, image: str = "", identity: str = "", beside: slicer.vtkMRMLVolumeNode | None = None
+) -> Generator[int, None, Run]:
     """Add a run frame by frame, for a caller who lets the application breathe in between.
+
+    Parameters
+    ----------
+    picture : Picture
+    image, identity : str
+        As for `volumes.add`.
+    beside : vtkMRMLVolumeNode, optional
+        The other plane of a biplane run. If that is a run of as many frames, both are browsed together.
 
     Yields
     ------
@@ -64,17 +74,28 @@ def add_by_steps(picture: Picture, image: str = "", identity: str = "") -> Gener
         yield number + 1
     volume = volumes.add(dataclasses.replace(picture, pixels=picture.pixels[:1], facts={}))
     volumes.show_whole_range(volume, picture.pixels)
-    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{picture.name} frames")
+    browser = _browser(picture, beside)
     with slicer.util.NodeModify(browser):
-        browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+        if browser.GetMasterSequenceNode() is None:
+            browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+            browser.SetIndexDisplayMode(browser.IndexDisplayAsIndex)
+            browser.SetPlaybackRateFps(_rate(picture.facts.get("frame_times_ms", "")))
+            browser.SetSelectedItemNumber(0)
+        else:
+            browser.AddSynchronizedSequenceNode(sequence)
         browser.AddProxyNode(volume, sequence, False)
-        browser.SetIndexDisplayMode(browser.IndexDisplayAsIndex)
-        browser.SetPlaybackRateFps(_rate(picture.facts.get("frame_times_ms", "")))
-        browser.SetSelectedItemNumber(0)
     volumes.write_down(volume, picture.facts)
     if image:
         names.remember(volume, image, identity)
     return Run(volume, sequence, browser)
+
+
+def _browser(picture: Picture, beside: slicer.vtkMRMLVolumeNode | None) -> slicer.vtkMRMLSequenceBrowserNode:
+    """Return what frames are gone through by: that of another run of as many, or a new one."""
+    other = None if beside is None else place(beside)
+    if other is not None and other.frames == len(picture.pixels):
+        return other.browser
+    return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{picture.name} frames")
 
 
 def frame(volume: slicer.vtkMRMLVolumeNode) -> int:

@@ -196,7 +196,7 @@ class Images:
         """Add an image with its outlines and show it; each step of that takes its time."""
         identity = self._context.identity
         if TIMES in picture.facts:
-            run = yield from runs.add_by_steps(picture, image, identity)
+            run = yield from runs.add_by_steps(picture, image, identity, self._beside())
             volume = run.volume
         else:
             volume = volumes.add(picture, image, identity)
@@ -210,8 +210,12 @@ class Images:
         return volume
 
     def _show(self, volume: slicer.vtkMRMLVolumeNode) -> None:
+        self.view.show(volume, self._beside())
+
+    def _beside(self) -> slicer.vtkMRMLVolumeNode | None:
+        """Return the image in view, if another is to be shown beside it."""
         before = self._context.case
-        self.view.show(volume, before.volume if before and self.two_planes and not before.gone else None)
+        return before.volume if before and self.two_planes and not before.gone else None
 
     def _ready(self, image: str, volume: slicer.vtkMRMLVolumeNode) -> None:
         if self._context.case is None or self._context.case.volume is not volume:
