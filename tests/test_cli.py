@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from PIL import Image
 from pydicom import dcmread
 from rich.console import Console
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from salt_monailabel.adapters import copy, read_card
+from salt_monailabel.adapters.file import FORMAT
 from salt_monailabel.cli import app, commands
 from salt_monailabel.cli.commands import modality_for
 from salt_monailabel.cli.doctor import _torch
@@ -250,10 +252,20 @@ def test_predict_uses_the_adapter(adapter: Path, dataset: Path, tmp_path: Path) 
     image = dataset / "images" / "a.png"
     base, adapted = (
         salt("predict", image, "--out", tmp_path / name, *options)
-        for name, options in (("base", ()), ("adapted", ("--adapter", adapter)))
+        for name, options in (("base", ()), ("adapted", ("--adapter", adapter, "--base", "vessel_t")))
     )
     assert (base.exit_code, adapted.exit_code) == (0, 0), adapted.output
     assert not np.array_equal(labels(tmp_path / "base" / "a.nrrd"), labels(tmp_path / "adapted" / "a.nrrd"))
+
+
+def test_an_adapter_is_not_used_with_another_base(dataset: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.safetensors"
+    card = {"format": FORMAT, "config": {}, "base_fingerprint": "", "base": "vit_b"}
+    save_file({"weight": torch.zeros(1)}, large, metadata={"card": json.dumps(card)})
+    for command in (("predict", dataset / "images" / "a.png", "--out", tmp_path), ("evaluate", dataset)):
+        refused = salt(*command, "--adapter", large, "--base", "vessel_t")
+        assert refused.exit_code == 1
+        assert f"{large} is for the base vit_b, not vessel_t; leave out --base" in refused.output
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,19 @@ from salt_monailabel.training.pretrain import pretrain as run_pretraining
 from salt_monailabel.versions import VersionStore
 
 
-def load_predictor(adapter: Path | None, base: str, weights: Path | None, device: str, threshold: float) -> Predictor:
-    """Load an adapted model, or the base alone."""
-    model = load_base(base, weights=weights) if adapter is None else adapted_model(adapter, weights).merge()
+def load_predictor(
+    adapter: Path | None, base: str | None, weights: Path | None, device: str, threshold: float
+) -> Predictor:
+    """Load an adapted model, which has a base of its own, or a base alone: by default the one that ships."""
+    model = load_base(base or "vessel_t", weights=weights) if adapter is None else _adapted(adapter, base, weights)
     assert isinstance(model, VesselSam)
     return Predictor(model, best_device(device), threshold=threshold)
+
+
+def _adapted(adapter: Path, base: str | None, weights: Path | None) -> torch.nn.Module:
+    if base not in (None, own := read_card(adapter).get("base")):
+        raise ValueError(f"{adapter} is for the base {own}, not {base}; leave out --base, or the adapter")
+    return adapted_model(adapter, weights).merge()
 
 
 def modality_for(said: str, adapter: Path | None) -> Modality | None:

@@ -32,6 +32,9 @@ SETTINGS = "settings are NAME=VALUE, such as --conf labels=artery,vein"
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 AdapterFile = Annotated[Path | None, typer.Option(help="An adapter (.safetensors); the base alone by default.")]
 BaseName = Annotated[str, typer.Option(help="Base model: vessel_t, vit_b, vit_l or vit_h.")]
+OwnBase = Annotated[
+    str | None, typer.Option(help="vessel_t, vit_b, vit_l or vit_h; by default the adapter's, or vessel_t.")
+]
 Weights = Annotated[Path | None, typer.Option(help="A checkpoint of the base, if not in its usual place.")]
 ModalityName = Annotated[str, typer.Option(help="What the images are of: auto, fundus, octa, xa or other.")]
 Threshold = Annotated[float, typer.Option(min=0.01, max=0.99, help="Probability above which a pixel is vessel.")]
@@ -94,7 +97,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks and overlays.")],
     adapter: AdapterFile = None,
-    base: BaseName = "vessel_t",
+    base: OwnBase = None,
     weights: Weights = None,
     device: Device = "auto",
     threshold: Threshold = 0.5,
@@ -152,7 +155,7 @@ def evaluate(
     label: Annotated[str, typer.Option(help="Which label.")] = "vessel",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     adapter: AdapterFile = None,
-    base: BaseName = "vessel_t",
+    base: OwnBase = None,
     weights: Weights = None,
     device: Device = "auto",
     threshold: Threshold = 0.5,
