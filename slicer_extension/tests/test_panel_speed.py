@@ -41,13 +41,20 @@ def test_nothing_holds_the_application_while_a_slow_server_answers(
         act("another click", lambda: rig.press(40, 60, shift=True), lambda: not panel.correct.busy)
         ui.boxTool.click()
         act("box", lambda: rig.drag((60, 60), (120, 110)), lambda: not panel.correct.busy)
+        ui.bridgeTool.click()
+        act("bridge", lambda: [rig.press(*place) for place in ((30, 40), (60, 50))], lambda: not panel.correct.busy)
         ui.eraseTool.click()
         with clock.watching("erase"):
             rig.brush.stroke((90, 80), (92, 81))
         ui.previousBox.click()
         act("density", ui.densityButton.click, lambda: panel.measure.words)
+        ui.profileButton.click()
+        i, j = rig.inside(rig.mask())
+        act("diameter", lambda: [rig.press(*place) for place in ((i, j), (i + 1, j))], lambda: not panel.measure.busy)
         act("submit", ui.submitButton.click, lambda: "submitted" in ui.messageLabel.text)
-        act("versions", panel.teach.roll_back, lambda: ui.messageLabel.text.count("version"))
+        act("learn", ui.learnButton.click, lambda: panel.teach.result and not panel.teach.learning)
+        words = ("version", "delivered")
+        act("versions", panel.teach.roll_back, lambda: any(word in ui.messageLabel.text for word in words))
         waits = list(clock.waits)
     assert not waits
 
