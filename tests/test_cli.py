@@ -380,7 +380,8 @@ def test_versions_are_taken_in_put_in_use_shown_sent_out_and_rolled_back(adapter
 def test_a_version_that_is_damaged_hides_no_other(adapter: Path, tmp_path: Path) -> None:
     sent = tmp_path / "sent.safetensors"
     for judged in ({}, {"after": {"dice": 0.625}}, "by nobody"):
-        copy(adapter, sent, {"training": {"held_back": judged}})
+        told = {"training": {"held_back": judged}}
+        copy(adapter, sent, lambda card, told=told: {**card, **told})
         assert salt("adapters", "import", tmp_path, sent).exit_code == 0
     (tmp_path / "adapters" / "0001" / "adapter.safetensors").write_bytes(b"")
     listed = salt("adapters", "list", tmp_path)
