@@ -1,4 +1,4 @@
-"""Whether an outline lies on the vessels it outlines, or was moved or inverted, as by a viewer that mixed something up.
+"""Whether an outline lies on the vessels it outlines, or was moved, inverted or garbled by what wrote or read it.
 
 What a few that were moved do to a model is less than what chance does, so that no score tells it afterwards; and of the
 first ones there is no other label that would tell.
@@ -22,12 +22,34 @@ from .samples import LabelledFrame
 FARTHEST, SURE, TIMES, SHARE, LEAST = 48, 0.5, 2.0, 0.25, 200
 # The share of what is seen above which an outline is of what is between vessels.
 INVERTED = 0.6
+# The correlation of neighbouring pixels, in the direction where it is highest, below which they are marked by chance;
+# in outlines as thin as a pixel it is about 0.3.
+CHANCE = 0.1
+DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def is_inverted(frame: LabelledFrame) -> bool:
     """Say whether the outline of a frame marks what its vessels leave: they never fill most of a view."""
-    marked = frame.labels > 0
-    return bool(marked.mean() > INVERTED if frame.weight is None else marked[frame.weight > 0].mean() > INVERTED)
+    return bool((frame.labels > 0)[_seen(frame)].mean() > INVERTED)
+
+
+def is_noise(frame: LabelledFrame) -> bool:
+    """Say whether the outline of a frame marks pixels by chance: of a vessel's pixels, the next one mostly is, too."""
+    return all(_correlation(frame.labels > 0, _seen(frame), *step) <= CHANCE for step in DIRECTIONS)
+
+
+def _seen(frame: LabelledFrame) -> np.ndarray:
+    return np.ones(frame.labels.shape, bool) if frame.weight is None else frame.weight > 0
+
+
+def _correlation(marked: np.ndarray, seen: np.ndarray, rows: int, columns: int) -> float:
+    """Return how pixels correlate with those a step down and right of them; no number if all are alike."""
+    height, width = marked.shape
+    here = np.s_[: height - rows, max(0, -columns) : width - max(0, columns)]
+    there = np.s_[rows:, max(0, columns) : width + min(0, columns)]
+    both = seen[here] & seen[there]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.corrcoef(marked[here][both], marked[there][both])[0, 1])
 
 
 def misplaced(predictor: Predictor, frame: LabelledFrame) -> tuple[int, int] | None:

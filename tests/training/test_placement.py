@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.morphology import skeletonize
 
 from salt_monailabel.imaging import synthesize
 from salt_monailabel.inference import Predictor
 from salt_monailabel.models import VesselSam
 from salt_monailabel.training import LabelledFrame, placement
-from salt_monailabel.training.placement import FARTHEST, displacement, is_inverted, misplaced
+from salt_monailabel.training.placement import FARTHEST, displacement, is_inverted, is_noise, misplaced
 
 VESSELS = synthesize(3, 400, "octa").mask > 0
 WINDOW = np.s_[100:270, 100:270]
@@ -96,3 +97,15 @@ def test_an_outline_of_what_vessels_leave_is_inverted_as_far_as_the_view_reaches
     assert not is_inverted(LabelledFrame(pixels, 1 - labels, "a", view))
     view[40:60] = 0
     assert is_inverted(LabelledFrame(pixels, 1 - labels, "a", view))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.5))
+def test_pixels_marked_by_chance_are_noise_however_many_and_wherever_they_are_seen(seed: int, share: float) -> None:
+    rng, view = np.random.default_rng(seed), np.zeros(VESSELS.shape, np.float32)
+    view[50:300, 80:390] = 1
+    pixels, garbled = np.zeros((*VESSELS.shape, 3), np.float32), rng.random(VESSELS.shape) < share
+    for seen in (None, view):
+        marked = garbled if seen is None else garbled & (seen > 0)
+        assert is_noise(LabelledFrame(pixels, marked.astype(np.uint8), "a", seen))
+        for outline in (VESSELS, skeletonize(VESSELS), ~VESSELS, np.ones_like(VESSELS)):
+            assert not is_noise(LabelledFrame(pixels, outline.astype(np.uint8), "a", seen))

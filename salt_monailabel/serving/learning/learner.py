@@ -31,7 +31,7 @@ from salt_monailabel.training.exam import (
     why_not,
 )
 from salt_monailabel.training.held_back import RULE
-from salt_monailabel.training.placement import is_inverted, misplaced
+from salt_monailabel.training.placement import is_inverted, is_noise, misplaced
 from salt_monailabel.training.update import Past, choose, everything, move_parameters, parameter_values, with_shares
 
 from ..host import ModelHost
@@ -234,6 +234,8 @@ class Learner:
         """Return why the outline of an image cannot be right; nothing if it may be, as far as is known."""
         if is_inverted(frame):
             return f"the outline of {name} marks most of what is seen, and not its vessels: is it inverted?"
+        if is_noise(frame):
+            return f"the outline of {name} marks single pixels as if by chance, and no vessels: was its file garbled?"
         if taught is not None and (name, label) not in self._in_place:
             moved = misplaced(taught, frame)
             if moved is not None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -454,13 +455,22 @@ def test_the_first_outline_is_never_said_to_lie_beside_vessels(tmp_path: Path) -
         assert viewer.train(seconds=0.1).status_code == 200
 
 
-def test_an_outline_that_is_inverted_is_not_learned_from_be_it_the_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        pytest.param(lambda vessels: vessels == 0, "is it inverted", id="inverted"),
+        pytest.param(lambda vessels: np.random.default_rng(0).random(vessels.shape) < 0.3, "garbled", id="garbled"),
+    ],
+)
+def test_an_outline_that_cannot_be_right_is_not_learned_from_be_it_the_first(
+    tmp_path: Path, spoil: Callable[[np.ndarray], np.ndarray], words: str
+) -> None:
     image, vessels = drawing(rows=256, columns=256)
     with serving(tmp_path / "studies") as viewer:
         viewer.put_image("first", png(image))
-        viewer.put_label("first", one_slice(~vessels.astype(bool)))
+        viewer.put_label("first", one_slice(spoil(vessels)))
         reply = viewer.train(seconds=0.1)
-        assert (reply.status_code, "is it inverted" in reply.json()["detail"]) == (400, True)
+        assert (reply.status_code, words in reply.json()["detail"]) == (400, True)
         viewer.put_label("first", one_slice(vessels))
         assert viewer.train(seconds=0.1).status_code == 200
 
