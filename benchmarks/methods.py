@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from bases import base_hash
-from rows import read_rows, write_rows
+from rows import read_rows, spread, write_rows
 from scipy import ndimage
 from tasks import Task, tasks
 from torch import Tensor
@@ -161,7 +161,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for key in sorted(groups, key=lambda key: (key[0], int(key[2]), list(METHODS).index(key[3]))):
         runs = groups[key]
         cells = [
-            _spread([run[measured] for run in runs], digits)
+            spread([run[measured] for run in runs], digits)
             for measured, digits in (("dice", 4), ("cl_dice", 4), ("hd95", 1))
         ]
         cells += [f"{min(run['seconds'] for run in runs):.0f}", f"{runs[0]['trained_parameters']:,}"]
@@ -182,11 +182,6 @@ def gains(rows: list[dict[str, Any]]) -> str:
         error = f" ± {np.std(found, ddof=1) / len(found) ** 0.5:.4f}" if len(found) > 1 else ""
         lines.append(f"| {task} | {method} | {len(found)} | {np.mean(found):+.4f}{error} |")
     return "\n".join(lines)
-
-
-def _spread(values: list[float], digits: int) -> str:
-    mean = f"{np.mean(values):.{digits}f}"
-    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
 
 
 if __name__ == "__main__":

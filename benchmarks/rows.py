@@ -1,4 +1,4 @@
-"""Result files of many rows, one row a line, so that a difference between two runs is read as lines."""
+"""Result files of many rows, one row a line, so that a difference between two runs is read as lines; means of rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from salt_monailabel.whole_files import written_whole
 
@@ -20,3 +22,9 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:
         file.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Return a mean, with the standard deviation if there are several values."""
+    mean = f"{np.mean(values):.{digits}f}"
+    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean

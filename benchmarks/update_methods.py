@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from rows import read_rows, write_rows
+from rows import read_rows, spread, write_rows
 from updates import archive
 
 from salt_monailabel.adapters import AdapterConfig
@@ -78,10 +78,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         runs = [row for row in rows if (row["dataset"], row["method"]) == (dataset, method)]
         if not runs:
             continue
-        cells = []
-        for labels in LABELS:
-            dice = [row["dice"] for row in runs if row["labels"] == labels]
-            cells.append(f"{np.mean(dice):.3f} ± {np.std(dice, ddof=len(dice) > 1):.3f}")
+        cells = [spread([row["dice"] for row in runs if row["labels"] == labels], 3) for labels in LABELS]
         lines.append(f"| {dataset} | {method} | {' | '.join(cells)} | {runs[0]['trained_parameters']:,} |")
     return "\n".join(lines)
 
