@@ -87,10 +87,7 @@ def load_base(
     WeightsError
         If the weights cannot be had, are damaged, or are of another model; the message tells the remedy.
     """
-    known = base(name)
-    path = (
-        Path(weights) if weights else fetch(known.url, known.sha256) if known.url else SHIPPED / f"{name}.safetensors"
-    )
+    known, path = base(name), _checkpoint(name, weights)
     state, card = read_safetensors(path) if path.suffix == ".safetensors" else (read_sam_checkpoint(path), {})
     # What the checkpoint lacks (a detail head, label prompts) starts alike on every machine.
     with torch.random.fork_rng(devices=[]):
@@ -103,6 +100,26 @@ def load_base(
     state |= {name: prompts[rows] for name, prompts in state.items() if name.startswith("label_prompts.")}
     _load_state(model, state, path)
     return model.eval()
+
+
+def taught_labels(name: str, weights: str | Path | None = None) -> frozenset[str]:
+    """Return the labels a base finds without an adapter: those it was trained with a prompt for.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be had, or are damaged.
+    """
+    path = _checkpoint(name, weights)
+    card = read_safetensors(path)[1] if path.suffix == ".safetensors" else {}
+    return frozenset(card.get("labels", [])) - base(name).mute
+
+
+def _checkpoint(name: str, weights: str | Path | None) -> Path:
+    known = base(name)
+    if weights:
+        return Path(weights)
+    return fetch(known.url, known.sha256) if known.url else SHIPPED / f"{name}.safetensors"
 
 
 def _load_state(model: VesselSam, state: dict[str, Tensor], path: Path) -> None:

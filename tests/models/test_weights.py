@@ -7,6 +7,7 @@ import io
 import json
 import urllib.error
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from salt_monailabel.imaging import synthesize, to_rgb
-from salt_monailabel.models import BASES, Prompts, VesselSam, WeightsError, load_base
+from salt_monailabel.models import BASES, Prompts, VesselSam, WeightsError, load_base, taught_labels
 from salt_monailabel.models.registry import SHIPPED, Base
 from salt_monailabel.models.weights import fetch, read_safetensors, read_sam_checkpoint, weights_folder
 
@@ -326,3 +327,15 @@ def test_a_label_whose_prompt_never_answers_starts_as_any_other() -> None:
     assert torch.equal(prompts.tokens[1], prompts.tokens[0])
     assert torch.equal(prompts.modulation[1], prompts.modulation[0])
     assert torch.equal(prompts.tokens[2], prompts.tokens[0])
+
+
+def test_a_base_was_taught_what_it_has_a_prompt_for_that_is_answered(
+    state: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "tiny.safetensors"
+    save_file(state, weights, {"card": json.dumps({"labels": ["vessel", "catheter"]})})
+    monkeypatch.setitem(BASES, "tiny", replace(BASES["tiny"], mute=frozenset({"catheter"})))
+    assert taught_labels("tiny", weights) == {"vessel"}
+    save_file(state, weights)
+    assert not taught_labels("tiny", weights)
+    assert {"vessel", "artery", "vein"} == taught_labels("vessel_t")

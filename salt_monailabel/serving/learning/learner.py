@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch.nn import utils
 from salt_monailabel.adapters import Adapter
 from salt_monailabel.imaging import ImageError, modality_named
 from salt_monailabel.inference import Predictor, card_of
-from salt_monailabel.models import VesselSam
+from salt_monailabel.models import VesselSam, taught_labels
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig, LabelledFrame, Progress, fit
 from salt_monailabel.training.exam import (
@@ -109,8 +109,7 @@ class Learner:
         assert isinstance(adapter.model, VesselSam)
         adapter.model.to(best_device(wish.device))
         in_use = self._predictor(adapter) if wish.mode == "update" else self.host.predictor()[0]
-        # What was never taught these vessels cannot say that an outline is beside them.
-        wrong = partial(self._wrong, in_use if current else None)
+        wrong = partial(self._wrong, in_use, self._known(current))
         with utils.parametrize.cached():
             options, side = self.host.options, adapter.model.input_size
             modality = modality_named(options.modality)
@@ -230,14 +229,22 @@ class Learner:
         """Return what a card calls what judges: asked about otherwise, or scored in another way, it is another."""
         return [f"{name} {asked} at {self.host.options.threshold:g}" for name, asked in material.asked_sha256.items()]
 
-    def _wrong(self, taught: Predictor | None, name: str, label: str, frame: LabelledFrame) -> str:
+    def _known(self, version: str | None) -> list[int]:
+        """Return the values of the labels that a version, or the base, was taught to find."""
+        names = self.host.options.labels
+        taught = names if version else taught_labels(self.host.options.base, self.host.options.weights or None)
+        return [value for value, name in enumerate(names, start=1) if name in taught]
+
+    def _wrong(self, in_use: Predictor, known: Sequence[int], name: str, label: str, frame: LabelledFrame) -> str:
         """Return why the outline of an image cannot be right; nothing if it may be, as far as is known."""
         if is_inverted(frame):
             return f"the outline of {name} marks most of what is seen, and not its vessels: is it inverted?"
         if is_noise(frame):
             return f"the outline of {name} marks single pixels as if by chance, and no vessels: was its file garbled?"
-        if taught is not None and (name, label) not in self._in_place:
-            moved = misplaced(taught, frame)
+        if (name, label) not in self._in_place:
+            # What was never taught a structure cannot say that an outline is beside it.
+            sure = np.where(np.isin(frame.labels, known), frame.labels, 0)
+            moved = misplaced(in_use, replace(frame, labels=sure))
             if moved is not None:
                 return f"the outline of {name} lies beside its vessels: moving it by {_words(*moved)} would mend that"
             self._in_place.add((name, label))

@@ -430,14 +430,14 @@ def test_a_refit_starts_from_the_base_and_can_be_rolled_back(copy: Path) -> None
     assert (stats["mode"], store.card("0002")["parent"]) == ("refit", "0001")
 
 
-def test_an_outline_beside_its_vessels_is_not_learned_from(tmp_path: Path) -> None:
+def test_an_outline_beside_its_vessels_is_not_learned_from_be_it_the_first(tmp_path: Path) -> None:
     image, vessels = drawing(rows=256, columns=256)
     moved = np.roll(vessels, (25, -25), (0, 1))
     with serving(tmp_path / "studies") as viewer:
-        for name, label in (("right", vessels), ("moved", moved)):
+        for name in ("right", "moved"):
             viewer.put_image(name, png(image))
-            viewer.put_label(name, one_slice(label))
-            reply = viewer.train(seconds=0.1)
+        viewer.put_label("moved", one_slice(moved))
+        reply = viewer.train(seconds=0.1)
         assert reply.status_code == 400
         assert "moving it by 25 pixels up and 25 pixels to the right" in reply.json()["detail"]
         viewer.put_label("right", one_slice(vessels))
@@ -447,11 +447,11 @@ def test_an_outline_beside_its_vessels_is_not_learned_from(tmp_path: Path) -> No
         assert viewer.train(seconds=0.1).json()["images"] == 2
 
 
-def test_the_first_outline_is_never_said_to_lie_beside_vessels(tmp_path: Path) -> None:
+def test_what_the_base_was_never_taught_may_lie_beside_what_it_finds(tmp_path: Path) -> None:
     image, vessels = drawing(rows=256, columns=256)
-    with serving(tmp_path / "studies") as viewer:
+    with serving(tmp_path / "studies", labels="catheter") as viewer:
         viewer.put_image("first", png(image))
-        viewer.put_label("first", one_slice(np.roll(vessels, (25, -25), (0, 1))))
+        viewer.put_label("first", one_slice(np.roll(vessels, (25, -25), (0, 1))), ({"name": "catheter", "idx": 1},))
         assert viewer.train(seconds=0.1).status_code == 200
 
 
