@@ -16,6 +16,8 @@ WIDTHS = (3, 4, 5, 6, 8, 10, 12, 15, 20)
 ANGLES = 24
 # Radii of the middle of the tube, in pixels; a retinal vessel rarely turns faster than the last.
 RADII = (np.inf, 200.0, 60.0)
+# At these, in degrees, the rows of pixels along a straight wall begin and end all at once.
+STAIRLESS = (0.0, 45.0)
 # Samples along the side of a pixel; of an odd number, half is never covered.
 FINER = 9
 
@@ -86,7 +88,16 @@ def main() -> None:
                 "mean_error_of_the_length_percent": round(float(100 * abs(length).mean()), 2),
             })  # fmt: skip
     narrowed = [_narrowed(width, chance) for width in WIDTHS]
-    result: dict[str, object] = {"unit": "pixels", "angles": ANGLES, "tubes": rows, "narrowed": narrowed}
+    alike = [
+        {"width": width, **{f"at {angle:g} degrees": _alike(width, angle) for angle in STAIRLESS}} for width in (3, 20)
+    ]
+    result: dict[str, object] = {
+        "unit": "pixels",
+        "angles": ANGLES,
+        "tubes": rows,
+        "narrowed": narrowed,
+        "how much wider the tube of the same mask may be": alike,
+    }
     if arguments.mask is not None:
         result["seconds"] = _seconds(arguments.mask)
     print(json.dumps(result, indent=1))
@@ -113,6 +124,28 @@ def _errors(width: float, angle: float, radius: float, shift: tuple[float, float
         float(mask.sum()) / length - width,
         longest.length / ends - 1,
     )
+
+
+def _alike(width: float, angle: float) -> float:
+    """Return how much wider than `width` a straight tube may be that has the very same mask, if both may lie anywhere.
+
+    No reading of that mask can be nearer to both than half of it.
+    """
+    y, x = np.cos(np.radians(angle)), -np.sin(np.radians(angle))
+    masks = {
+        wider: {
+            _cropped(tube(wider, angle, length=60.0, shift=(y * shift, x * shift))) for shift in np.arange(0, 1, 1 / 16)
+        }
+        for wider in np.arange(width, width + 2, 0.1)
+    }
+    return round(float(max(wider for wider in masks if masks[wider] & masks[width]) - width), 1)
+
+
+def _cropped(mask: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+    """Return what tells a mask from all others but those moved by whole pixels."""
+    rows, columns = np.nonzero(mask)
+    drawn = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return drawn.shape, drawn.tobytes()
 
 
 def _narrowed(width: float, chance: np.random.Generator) -> dict[str, float]:

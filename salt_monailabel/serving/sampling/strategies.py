@@ -10,7 +10,6 @@ import numpy as np
 from fastapi import HTTPException
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
-from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from ..access.audit import LOCAL, current_user
@@ -18,11 +17,13 @@ from ..names import natural
 from .leases import Leases
 from .scores import Entry, ScoreBoard
 
-# The share of images chosen by chance alone, and what is left of it after each label: uncertainty misleads as long as
-# the model knows little.
-CHANCE, DECAY = 0.5, 0.9
-# How much being unlike what is labelled counts; being uncertain counts for the rest.
-DIVERSITY = 0.3
+# The share of images chosen by chance alone, and what is left of it after each label.
+CHANCE, DECAY = 0.1, 0.9
+# Labels after which being uncertain counts as much as being like many others: what a model that knows little is least
+# sure of are the odd images, and these are poor first lessons.
+LEARNED = 4
+# Images that stand for all, where there are more: an answer must not take longer the more there are.
+ENOUGH = 1000
 # The least weight of an image, in mean vessel areas, so that one in which nothing is found is not left out for good.
 LEAST_AREA = 0.05
 
@@ -35,9 +36,11 @@ def choose(
 ) -> list[str]:
     """Order images by how much is learned from their labels, as far as is known.
 
-    With probability 0.5 · 0.9^`labelled_count` the order is random. Else an image is worth its rank by uncertainty
-    mixed with its rank by the distance to the nearest labelled image; ranks, for the two have different units. Images
-    that are not scored yet are worth the median of the others. Equals are in random order.
+    With probability 0.1 · 0.9^n after n labels the order is random. Else an image is worth its rank by how well it
+    stands for images unlike the labelled ones, weighed 4 / (4 + n), and its rank by uncertainty; ranks, for the two
+    have different units. So the first image is the most typical one: few labels teach most if of typical images
+    (Hacohen et al. 2022, arXiv 2202.02794). Images that are not scored yet are worth the median of the others. Equals
+    are in random order.
 
     Parameters
     ----------
@@ -58,10 +61,10 @@ def choose(
     scored = {image: entry for image in images if (entry := entries[image]) is not None}
     if rng.random() < CHANCE * DECAY**labelled_count or not scored:
         return images
-    values = _ranks([entry.uncertainty.score for entry in scored.values()])
-    if len(labelled):
-        apart = cdist([entry.descriptor for entry in scored.values()], labelled).min(axis=1)
-        values = (1 - DIVERSITY) * values + DIVERSITY * _ranks(apart)
+    unsure = _ranks([entry.uncertainty.score for entry in scored.values()])
+    descriptors = np.array([entry.descriptor for entry in scored.values()])
+    typical = _ranks(_stood_for(descriptors, labelled, rng))
+    values = (labelled_count * unsure + LEARNED * typical) / (labelled_count + LEARNED)
     worth, median = dict(zip(scored, values, strict=True)), np.median(values)
     return sorted(images, key=lambda image: worth.get(image, median), reverse=True)
 
@@ -174,14 +177,14 @@ class RandomForeground(Leased):
 
 
 class Uncertain(Leased):
-    """The images of which the model is least sure and that are least like the labelled ones; see `choose`."""
+    """The images most like others at first, later those of which the model is least sure; see `choose`."""
 
     def __init__(self, leases: Leases, board: ScoreBoard) -> None:
         super().__init__("The image without a label from which most is learned", leases)
         self.board = board
 
     def order(self, images: Sequence[str], labelled: Sequence[str]) -> list[str]:
-        """Order by uncertainty and diversity."""
+        """Order by what they stand for and by uncertainty."""
         self.board.wake()
         known = self.board.snapshot()
         descriptors = [known[image].descriptor for image in labelled if image in known]
@@ -200,6 +203,19 @@ def asking(viewer: object) -> str:
 
 def _shuffled(images: Sequence[str] | Mapping[str, object], rng: np.random.Generator) -> list[str]:
     return [str(image) for image in rng.permutation(list(images))]
+
+
+def _stood_for(descriptors: np.ndarray, labelled: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Return by how much labelling each image would bring all images nearer to a labelled one: (N,).
+
+    The gain of facility location (Wei et al. 2015, Submodularity in data subset selection and active learning), with
+    the cosine for how near two images are.
+    """
+    many = rng.choice(descriptors, min(ENOUGH, len(descriptors)), replace=False)
+    alike = descriptors @ many.T
+    known = np.max(np.stack(labelled) @ many.T, axis=0) if len(labelled) else alike.min()
+    # Equals differ by a rounding, and ranks make much of it.
+    return np.maximum(alike - known, 0).sum(axis=1).round(4)
 
 
 def _ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
