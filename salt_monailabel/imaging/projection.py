@@ -33,6 +33,14 @@ def minimum_intensity(frames: Iterable[np.ndarray]) -> np.ndarray:
     return reduce(np.minimum, frames)
 
 
+def maximum_intensity(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the brightest value of each pixel over time: where contrast medium has been, if negatives are shown.
+
+    Parameters and the result are those of `minimum_intensity`.
+    """
+    return reduce(np.maximum, frames)
+
+
 def peak_opacification(frames: np.ndarray) -> int:
     """Return the index of the frame in which the most vessel is filled with contrast medium.
 

@@ -72,6 +72,29 @@ def test_a_run_that_is_stored_as_a_negative_is_subtracted_alike(
         assert np.array_equal(image, positive)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    ("tags", "shown_dark"),
+    [
+        ({"PhotometricInterpretation": "MONOCHROME1"}, True),
+        ({"PixelIntensityRelationshipSign": -1}, False),
+        ({"PixelIntensityRelationshipSign": -1, "RescaleSlope": -1, "RescaleIntercept": 0}, True),
+        ({"PixelIntensityRelationshipSign": -1, "PhotometricInterpretation": "MONOCHROME1"}, True),
+    ],
+)
+def test_the_projection_of_a_negative_shows_the_vessel(
+    cine: Path, tmp_path: Path, tags: dict[str, Any], shown_dark: bool, signed: bool
+) -> None:
+    pixels = np.asarray(read_study(cine).pixels)[..., 0]
+    negative = -1 - pixels.astype(np.int16) if signed else 4095 - pixels
+    stored = {"PixelRepresentation": int(signed), "BitsStored": 16 if signed else 12}
+    study = read_study(written(tmp_path / "negative.dcm", negative, FrameTime=33, **stored, **tags))
+    ((_, image),) = images(study, projection="minimum")
+    ((_, positive),) = images(read_study(cine), projection="minimum")
+    difference = image - positive if shown_dark else image + positive
+    assert np.ptp(difference) == 0
+
+
 def test_the_peak_of_a_negative_is_that_of_the_positive(cine: Path, tmp_path: Path) -> None:
     negative = 4095 - np.asarray(read_study(cine).pixels)[..., 0]
     study = read_study(written(tmp_path / "negative.dcm", negative, PhotometricInterpretation="MONOCHROME1"))
