@@ -20,7 +20,7 @@ from .geometry import Geometry
 from .header import ImageError, check_nifti, check_size, kind_of, reader_of
 from .netpbm import read_netpbm
 from .study import Study
-from .tiff import decoded, is_read, tiff_pages
+from .tiff import decoded, is_read, is_upright, tiff_pages
 from .video import container_of, read_video
 
 EXTENSIONS = (
@@ -56,6 +56,9 @@ def read_study(path: str | Path, modality: Modality | None = None) -> Study:
     """Read an image in one of `EXTENSIONS`, gray or RGB, one frame or several.
 
     The frames of DICOM are decoded as they are asked for. The field of view is what tags say, or found.
+
+    A photograph lies as SimpleITK reads it, and with it 3D Slicer and others that show a mask beside its image: what
+    EXIF says of how the camera was held is not followed.
 
     Parameters
     ----------
@@ -145,7 +148,8 @@ def _tiff(path: Path) -> Study:
     with tiff_pages(path) as pages:
         with suppress(UnidentifiedImageError), Image.open(path, formats=_PICTURES) as picture:
             check_size(path, (*picture.size, len(picture.getbands())))
-            if picture.mode == "LA":
+            # What is turned Pillow would turn back, and programs that read by SimpleITK would not.
+            if picture.mode == "LA" and is_upright(pages[0]):
                 return _by_pillow(picture, path)
         if not is_read(pages[0]):
             return _pages(decoded(path, pages), path)

@@ -75,10 +75,15 @@ def is_read(page: TiffPage) -> bool:
     for damaged, and what lies beside gray for further pixels.
     """
     in_planes = page.planarconfig != 1 and page.samplesperpixel > 1
-    in_rows = not page.is_tiled and not in_planes and _orientation(page) in _UPRIGHT
+    in_rows = not page.is_tiled and not in_planes and is_upright(page)
     is_known = page.bitspersample in _BITS.get(page.sampleformat, ())
     is_shallow = page.sampleformat == _UNSIGNED and page.bitspersample <= 8
     return is_known and (in_rows or is_shallow) and page.samplesperpixel != 2
+
+
+def is_upright(page: TiffPage) -> bool:
+    """Say whether the rows of a page lie one below the other or upwards: not mirrored, nor columns in their place."""
+    return _orientation(page) in _UPRIGHT
 
 
 def decoded(path: Path, pages: Sequence[TiffPage]) -> np.ndarray:
@@ -96,7 +101,7 @@ def decoded(path: Path, pages: Sequence[TiffPage]) -> np.ndarray:
         If they are stored in a way that is not read, are damaged, or too many.
     """
     first = pages[0]
-    is_plain = first.compression == _PLAIN and first.photometric in _BRIGHTNESS and _orientation(first) in _UPRIGHT
+    is_plain = first.compression == _PLAIN and first.photometric in _BRIGHTNESS and is_upright(first)
     if not is_plain or first.dtype is None or first.bitspersample != 8 * first.dtype.itemsize:
         raise ImageError(
             f"{path.name} has pixels of {first.bitspersample} bits that are compressed, turned, or stored in another "

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from numpy.typing import DTypeLike
-from PIL import Image
+from PIL import ExifTags, Image
 
-from salt_monailabel.imaging import EXTENSIONS, ImageError, extension_of, read_mask, read_study, split_name
+from salt_monailabel.imaging import EXTENSIONS, ImageError, extension_of, read_mask, read_study, split_name, write_mask
 
 from .stored import BY_PILLOW, FLAT, HOLDS_GEOMETRY, STACK, noise, stored, stored_image
 
@@ -161,6 +161,22 @@ def test_a_jpeg_comes_back_nearly(tmp_path: Path, mode: str) -> None:
     pixels = read_study(tmp_path / "image.jpg").pixels
     assert pixels.shape == (1, 40, 60, len(mode))
     assert np.abs(pixels[0].astype(int) - np.asarray(ramp).reshape(40, 60, -1)).max() <= 6
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_photograph_taken_sideways_lies_as_simpleitk_reads_it_and_so_does_its_mask(
+    tmp_path: Path, extension: str, orientation: int
+) -> None:
+    held = Image.Exif()
+    held[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"photograph{extension}"
+    Image.fromarray(noise(*FLAT, 3)).save(path, exif=held)
+    shown = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    study = read_study(path)
+    assert np.array_equal(study.pixels[0], shown[..., :3])
+    write_mask(np.ones(study.shape, np.uint8), study, tmp_path / "mask.png")
+    assert sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "mask.png"))).shape == shown.shape[:2]
 
 
 @pytest.mark.parametrize("extension", [".png", ".tif"])

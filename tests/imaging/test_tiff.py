@@ -114,6 +114,13 @@ def test_what_would_become_8_bits_is_refused(tmp_path: Path, stored_as: dict[str
         read_study(tmp_path / "scan.tif")
 
 
+def test_gray_with_alpha_that_lies_sideways_is_refused(tmp_path: Path) -> None:
+    sideways = {"extrasamples": ["unassalpha"], "extratags": [(274, 3, 1, 6, True)], "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "scan.tif", noise(20, 30, 2), metadata=None, **sideways)
+    with pytest.raises(ImageError, match=r"scan\.tif has pixels of 8 bits .* turned"):
+        read_study(tmp_path / "scan.tif")
+
+
 def test_rows_from_the_bottom_upwards_are_turned(tmp_path: Path) -> None:
     pixels = noise(20, 30, dtype=np.uint16)
     for name, stored_as in (("rows.tif", {}), ("tiles.tif", TILED)):
