@@ -135,8 +135,8 @@ def measure(
     """Measure vessels: lengths, diameters, densities; with --from and --to the narrowest place between two points.
 
     Lengths are in millimetres where the size of a pixel is known, else in pixels. The detector of an X-ray machine sees
-    vessels larger than they are: with --image, what its tags say of that is made up for; without calibration, trust the
-    percentages only.
+    vessels larger than they are: with --image, or in a mask that `salt predict` wrote, what the tags say of that is
+    made up for; without calibration, trust the percentages only.
     """
     from .measure import MeasureWish, measure_masks
 

@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.valuerep import DT
 from skimage.draw import disk, polygon
 
-from .geometry import COARSEST, FINEST
+from .geometry import known_pixel
 
 Modality = Literal["fundus", "octa", "xa", "other"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
@@ -162,7 +162,7 @@ def _measures(dataset: Dataset) -> Dataset:
 
 def _spacing(tagged: Sequence[float]) -> tuple[float, float] | None:
     rows, columns = map(float, tagged)
-    return (rows, columns) if all(FINEST < side < COARSEST for side in (rows, columns)) else None
+    return known_pixel(rows, columns)
 
 
 def _exposed(dataset: Dataset) -> np.ndarray | None:

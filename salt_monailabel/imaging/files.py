@@ -16,7 +16,7 @@ from .acquisition import MODALITIES, Acquisition, Modality, acquisition_of
 from .dicom import DicomFrames, Presentation
 from .dicom_geometry import geometry_of
 from .field import field_of_view
-from .geometry import Geometry
+from .geometry import Geometry, known_pixel
 from .header import ImageError, check_nifti, check_size, kind_of, reader_of
 from .netpbm import read_netpbm
 from .study import Study
@@ -32,6 +32,10 @@ _NOT_READ = {
     "orthonormal": "has axes that are not at right angles; save it as .nrrd",
     "domain axes": "is a flat image that lies aslant in space; save it as a stack of one slice",
 }
+# Where formats that hold a volume, NIfTI too, have room for a few words; and those of a mask that know better than its
+# geometry, which is that of an X-ray detector, how large a pixel is in the patient: the millimetres between rows, and
+# between columns.
+NOTES, PIXEL_NOTE = "ITK_FileNotes", "pixel in patient (mm):"
 # Millimetres off the plane of x and y, below which a flat image lies in it; NIfTI rounds them.
 _IN_PLANE = 1e-5
 # What Pillow may take a file for; it knows others, some of which start programs.
@@ -189,7 +193,17 @@ def _volume(image: sitk.Image, path: Path) -> Study:
     # As `write_volume` writes it.
     said = image.GetMetaData("modality") if image.HasMetaDataKey("modality") else None
     modality = next((modality for modality in MODALITIES if modality == said), None)
-    return Study(frames, geometry, path.name, Acquisition(modality, spacing=geometry.pixel))
+    return Study(frames, geometry, path.name, Acquisition(modality, spacing=_noted_pixel(image) or geometry.pixel))
+
+
+def _noted_pixel(image: sitk.Image) -> tuple[float, float] | None:
+    """Return the millimetres that `write_mask` notes; others write there what they like."""
+    notes = image.GetMetaData(NOTES) if image.HasMetaDataKey(NOTES) else ""
+    with suppress(ValueError):
+        if notes.startswith(PIXEL_NOTE):
+            rows, columns = map(float, notes.removeprefix(PIXEL_NOTE).split())
+            return known_pixel(rows, columns)
+    return None
 
 
 def _dicom(path: Path) -> Study:

@@ -13,6 +13,16 @@ FINEST, COARSEST = 1e-6, 1e3
 FLAT = 1e-6
 
 
+def known_pixel(rows: float, columns: float) -> tuple[float, float] | None:
+    """Return the millimetres from row to row and from column to column if a file that says so knows them.
+
+    A spacing of 1 means nothing: what must say one says that, where it is of a picture or of an angiogram that does
+    not.
+    """
+    known = all(FINEST < side < COARSEST for side in (rows, columns)) and not rows == columns == 1
+    return (rows, columns) if known else None
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Where an image lies in the patient: two- to four-dimensional, as in its file; in SimpleITK's order, x first.
@@ -59,9 +69,7 @@ class Geometry:
     def pixel(self) -> tuple[float, float] | None:
         """Millimetres from row to row and from column to column, where they are known."""
         columns, rows = (self.spacing[axis] for axis in self._axes[:2])
-        # What was made of a picture has a spacing of 1 that means nothing.
-        known = all(FINEST < side < COARSEST for side in (rows, columns)) and not rows == columns == 1
-        return (rows, columns) if known else None
+        return known_pixel(rows, columns)
 
     def in_space(self) -> Geometry:
         """Return that of columns, rows and frames in three dimensions: to the patient's left, back and head.

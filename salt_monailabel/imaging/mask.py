@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from salt_monailabel.whole_files import written_whole
 
-from .files import as_frames, extension_of, read_file
+from .files import NOTES, PIXEL_NOTE, as_frames, extension_of, read_file
 from .header import ImageError
 from .study import Study
 
@@ -63,7 +63,9 @@ def read_mask(path: str | Path, study: Study) -> np.ndarray:
 def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool = True) -> None:
     """Write a label map with exactly the study's size, spacing, origin and direction, atomically.
 
-    PNG, TIFF and BMP have no place for origin and direction; NRRD, NIfTI and MetaImage keep all.
+    PNG, TIFF and BMP have no place for origin and direction; NRRD, NIfTI and MetaImage keep all. These also note the
+    size of a pixel in the patient where the geometry is that of a detector: lengths are the same with the image and
+    without.
 
     Parameters
     ----------
@@ -88,6 +90,8 @@ def write_mask(mask: np.ndarray, study: Study, path: str | Path, durable: bool =
     if extension not in (MASK_EXTENSIONS if study.geometry.dimension == 2 else _VOLUMES):
         raise ImageError(f"a mask of this image cannot be written as '{extension}'; use .nrrd or .nii.gz")
     image = study.geometry.image(mask.astype(np.uint8))
+    if study.spacing not in (None, study.geometry.pixel) and extension in _VOLUMES:
+        image.SetMetaData(NOTES, " ".join([PIXEL_NOTE, *(f"{side:.9g}" for side in study.spacing)]))
     try:
         with written_whole(path, durable=durable) as partial:
             sitk.WriteImage(image, str(partial), useCompression=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from salt_monailabel.cli import app
+from salt_monailabel.imaging import read_study
+from salt_monailabel.imaging.result import write_result
+
+from ..dicom import written
 
 
 def salt(*arguments: object) -> Result:
@@ -81,6 +86,29 @@ def test_a_run_of_frames_has_a_row_for_each_in_millimetres(tmp_path: Path, vesse
     refused = salt(tmp_path / "run.nrrd", "--from", "1,1", "--to", "2,2", "--out", tmp_path / "out")
     assert refused.exit_code == 1
     assert "run.nrrd has 3 frames" in refused.output
+
+
+@pytest.mark.parametrize("extension", [".nrrd", ".nii.gz", ".mha", ".dcm"])
+@pytest.mark.parametrize(
+    ("tags", "unit", "diameter"),
+    [
+        ({"ImagerPixelSpacing": [0.3, 0.3], "EstimatedRadiographicMagnificationFactor": 1.5}, "mm", 1.2),
+        ({"ImagerPixelSpacing": [0.3, 0.3]}, "mm", 1.8),
+        ({}, "px", 6),
+    ],
+)
+def test_the_lengths_of_an_angiogram_are_the_same_with_it_and_without(
+    tmp_path: Path, vessels: np.ndarray, extension: str, tags: dict[str, Any], unit: str, diameter: float
+) -> None:
+    image = written(tmp_path / "run.dcm", vessels[None].astype(np.uint16), **tags)
+    mask = tmp_path / f"mask{extension}"
+    write_result((vessels == 1)[None].astype(np.uint8), ["vessel"], read_study(image), image, mask)
+    for out, beside in ((tmp_path / "alone", ()), (tmp_path / "with", ("--image", image))):
+        result = salt(mask, *beside, "--out", out)
+        assert result.exit_code == 0, result.output
+        (row,) = table(out / "summary.csv")
+        assert row["unit"] == unit
+        assert float(row["mean_diameter"]) == pytest.approx(diameter, rel=0.02)
 
 
 def test_a_mask_that_cannot_be_measured_is_named_and_the_others_are_measured(folder: Path) -> None:
