@@ -12,11 +12,12 @@ from typing import Any
 from fastapi import HTTPException
 from filelock import FileLock, Timeout
 
-from ..datastore import VesselDatastore
+from ..datastore import PROPOSAL, VesselDatastore
 from ..errors import explained
 from .background import Background
 from .catalogue import Catalogue
 from .client import Archive, ArchiveError
+from .room import make_room, used
 
 # Seconds between two looks at what the archive has; where one takes long, this many times as long as it took.
 INTERVAL, TIMES = 60.0, 10.0
@@ -27,7 +28,8 @@ PATIENCE = 30.0
 class ArchiveImages(VesselDatastore):
     """A datastore whose images are the instances of an archive; each is called by its SOP instance UID.
 
-    What was fetched lies in `folder`/studies: images of patients, so the folder is its owner's alone (mode 0700). The
+    What was fetched lies in `folder`/studies: images of patients, so the folder is its owner's alone (mode 0700). Once
+    it holds `room.MOST` bytes, images without a label are removed, those first that were not used for longest. The
     archive is looked through in the background, again and again: nobody waits for it, new images come of themselves,
     and while it is down, what is known of it can be worked on.
 
@@ -119,13 +121,14 @@ class ArchiveImages(VesselDatastore):
             If it cannot be fetched.
         """
         place, path = self.catalogue.images.get(image_id), super().get_image_uri(image_id)
-        if place is None or (path and Path(path).is_file()):
+        if used(path) or place is None:
             return path
         target = self.folder / "studies" / f"{image_id}.dcm"
         with self._fetching.setdefault(image_id, threading.Lock()), explained():
-            if not target.is_file():
+            if not used(str(target)):
                 self.archive.fetch(place, target, self.largest)
         # Not within the lock: the guard of the datastore may be held by one who waits for it.
+        self._make_room()
         self._reconcile_datastore()
         return super().get_image_uri(image_id)
 
@@ -153,6 +156,12 @@ class ArchiveImages(VesselDatastore):
             for image in self.catalogue.images
         }
         return {**known, "objects": {**listed, **known["objects"]}}
+
+    def _make_room(self) -> None:
+        """Remove images fetched long ago; not those with a label, which is known, and learned from, with its image."""
+        with self._changing_file():
+            labelled = {image for image, known in self._everything().items() if known.labels.keys() - {PROPOSAL}}
+            make_room(self.folder / "studies", labelled)
 
     def _place_of(self, image_id: str) -> dict[str, str]:
         place = self.catalogue.images.get(image_id)

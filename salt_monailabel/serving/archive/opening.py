@@ -19,8 +19,8 @@ MODALITIES = ("XA", "RF", "OP", "OPT", "OPTENF")
 def open_archive(address: str, labels: Sequence[str], largest: int) -> ArchiveDatastore:
     """Open an archive over a folder in MONAI_LABEL_DICOMWEB_CACHE_PATH, or else the user's cache.
 
-    What is fetched there are images of patients. Each archive has a folder of its own, and each list of labels: the
-    values of the labels there mean nothing without it.
+    What is fetched there are images of patients, up to `room.MOST` bytes beside those with a label. Each archive has a
+    folder of its own, and each list of labels: the values of the labels there mean nothing without it.
 
     MONAI_LABEL_DICOMWEB_USERNAME and MONAI_LABEL_DICOMWEB_PASSWORD are those of the archive, or the settings of MONAI
     Label with DATASTORE in their names; MONAI_LABEL_DICOMWEB_SEARCH_FILTER selects images.

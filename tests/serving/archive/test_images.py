@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from filelock import FileLock
 
 from salt_monailabel.imaging import read_study
 from salt_monailabel.serving.app import SaltApp
+from salt_monailabel.serving.archive import room
 from salt_monailabel.serving.archive.client import Archive, ArchiveError
 from salt_monailabel.serving.archive.datastore import ArchiveDatastore
 from salt_monailabel.serving.archive.opening import searches_of
@@ -95,6 +97,30 @@ def test_an_instance_that_is_too_large_is_not_fetched(orthanc: Orthanc, opened: 
         store.get_image_uri(image)
     assert error.value.status_code == 413
     assert not list(store.folder.rglob("*.dcm"))
+
+
+def test_what_was_not_used_for_longest_makes_room_unless_it_has_a_label(
+    orthanc: Orthanc, opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled, idle, busy, new = put(orthanc, tmp_path, 4)
+    store = opened("here")
+    store.get_unlabeled_images()
+    submit(store, labelled, random_mask(1), tmp_path)
+    for image in (idle, busy):
+        store.get_image_uri(image)
+    fetched = {path.stem: path for path in (store.folder / "studies").glob("*.dcm")}
+    assert fetched.keys() == {labelled, idle, busy}
+    monkeypatch.setattr(room, "MOST", 3 * fetched[idle].stat().st_size)
+    for hours, image in ((4, labelled), (3, busy), (2, idle)):
+        os.utime(fetched[image], (time.time() - 3600 * hours,) * 2)
+    store.get_image_uri(busy)
+    store.get_image_uri(new)
+    assert [fetched[image].is_file() for image in (labelled, idle, busy)] == [True, False, True]
+    assert store.get_labeled_images() == [labelled]
+    assert {*store.get_unlabeled_images()} == {idle, busy, new}
+    # All others are in use, so for a while there is more than is to be kept.
+    assert Path(store.get_image_uri(idle)).is_file()
+    assert len(list((store.folder / "studies").glob("*.dcm"))) == 4
 
 
 def test_the_address_of_orthanc_itself_is_said_to_be_none(orthanc: Orthanc, opened: Open, tmp_path: Path) -> None:
