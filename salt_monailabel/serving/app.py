@@ -70,12 +70,21 @@ class SaltApp(MONAILabelApp):
         )
 
     def on_init_complete(self) -> None:
-        """Warn whoever starts a server that lets everybody in."""
+        """Warn whoever starts a server that lets everybody in, or that begins anew where it need not."""
         if not self.gated:
             logger.warning(
                 "whoever can reach this server may do all on it, without a token; start it with `--host 127.0.0.1`, "
                 "so that only this computer can, or with `salt serve`"
             )
+        store = self.host.store
+        # Archives once shared the versions that are now above those of each.
+        shared = VersionStore(store.folder.parent)
+        if is_address(self.studies) and not self.options.adapters and not store.versions() and shared.versions():
+            logger.warning(
+                "%s begins from the base, while there are adapter versions in %s, which all archives shared in former "
+                "days; to go on from them, start the server with --conf adapters=%s",
+                self.studies, shared.folder, shared.folder,
+            )  # fmt: skip
         super().on_init_complete()
 
     def init_datastore(self) -> Datastore:

@@ -16,6 +16,9 @@ from pydicom import dcmread
 from pydicom_seg import MultiClassReader
 
 from salt_monailabel.imaging.run import RunView
+from salt_monailabel.serving.app import SaltApp
+from salt_monailabel.serving.datastore import VesselDatastore
+from salt_monailabel.serving.options import Options
 
 from ..dicom import written
 from .viewer import Answer, Upload, Viewer, contents, drawing, geometry, nrrd, one_slice, our_server, png, read, serving
@@ -91,6 +94,26 @@ def test_whoever_starts_a_server_that_lets_everybody_in_is_warned(
         caplog.clear()
         with start(tmp_path / "studies"):
             assert caplog.text.count("without a token; start it with `--host 127.0.0.1`") == warnings
+
+
+def test_an_archive_that_begins_anew_beside_versions_of_former_days_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(SaltApp, "init_datastore", lambda app: VesselDatastore(str(tmp_path / "cache"), ("vessel",)))
+    shared, archive = tmp_path / "model" / "adapters", "https://pacs.hospital.org/dicom-web"
+    own = Options().store(archive, str(tmp_path))
+    for made, conf, warned in (
+        (None, {}, False),
+        (shared, {}, True),
+        (None, {"adapters": str(shared)}, False),
+        (own, {}, False),
+    ):
+        if made:
+            (made / "0001").mkdir(parents=True)
+            (made / "0001" / "card.json").write_text("{}")
+        caplog.clear()
+        SaltApp(str(tmp_path), archive, conf).on_init_complete()
+        assert (f"--conf adapters={shared}" in caplog.text) == warned
 
 
 def test_an_upload_and_the_same_image_in_the_datastore_get_the_same_mask(viewer: Viewer, automatic: Answer) -> None:
