@@ -213,12 +213,17 @@ class VesselDatastore(NestedDatastore):
             return _looked_at(self._datastore.label(image_id, PROPOSAL))
 
     def _effort(self, image_id: str, labels: np.ndarray, study: Study) -> dict[str, Any]:
-        """Return how many pixels of the proposal were changed, if one was served and is of this size."""
+        """Return how many pixels of the proposal were changed, if one was served and is of this size.
+
+        A frame without a vessel has no label, in learning neither: what was once proposed for it, maybe to somebody
+        else, is no effort of whoever sent the others. A frame that came back as it was proposed is one that was right.
+        """
         with self._guard:
             kept, proposed = self._datastore.label(image_id, PROPOSAL), self._proposed(image_id, study)
         if kept is None or proposed is None:
             return {}
-        changed, vessel = int((proposed != labels).sum()), int((labels > 0).sum())
+        labelled = labels.any(axis=(1, 2))
+        changed, vessel = int((proposed != labels)[labelled].sum()), int((labels > 0).sum())
         return {"effort": {"changed": changed, "vessel": vessel, "version": kept.info.get("version")}}
 
     def _proposed(self, image_id: str, study: Study) -> np.ndarray | None:

@@ -317,6 +317,18 @@ def test_frames_that_are_not_looked_at_keep_what_was_proposed_for_them(
     assert info["effort"]["changed"] == 0
 
 
+def test_what_was_proposed_for_frames_that_do_not_come_back_is_no_effort(viewer: Viewer, cine: Upload) -> None:
+    viewer.put_image("in part", cine)
+    label = viewer.segment("salt", "in part").labels
+    assert label[2:].any(axis=(1, 2)).all()
+    label[2] = 0
+    label[3, :10, :10] = 1 - label[3, :10, :10]
+    assert viewer.put_label("in part", nrrd(label)).status_code == 200
+    query = {"label": "in part", "tag": "final"}
+    info = viewer.send("GET", "/datastore/label/info", params=query).json()
+    assert (info["effort"]["changed"], info["effort"]["vessel"]) == (100, int(label.sum()))
+
+
 def test_the_answer_for_dicom_can_be_a_dicom_segmentation(viewer: Viewer, cine: Upload) -> None:
     mask = viewer.segment("salt", cine).labels
     reply = viewer.infer("salt", cine, output="image", result_extension=".dcm")
