@@ -32,6 +32,7 @@ _PRESENTING = (
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "VOILUTSequence", "BitsStored", "PixelRepresentation", "PhotometricInterpretation",
 )  # fmt: skip
+_WINDOWS = {"WindowWidth", "VOILUTSequence"}
 # Objects whose modality LUT leads from logarithms back to the X-ray intensity (PS3.3 C.8.7.1.1.2), which is not for the
 # eye; DCMTK and dcm4che leave it out too. The last, of two planes at once, is retired.
 _LINEARIZED = (XRayAngiographicImageStorage, XRayRadiofluoroscopicImageStorage, "1.2.840.10008.5.1.4.1.1.12.3")
@@ -174,20 +175,39 @@ class Presentation:
         self._inverse = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
         self._gray = int(dataset.get("SamplesPerPixel") or 1) == 1
 
-    def __call__(self, frame: np.ndarray, index: int, visible: np.ndarray | None = None) -> np.ndarray:
-        """Return a frame (rows, columns, channels) of that index as it is shown; colour stays as it is.
+    def __call__(self, frame: np.ndarray, index: int, windowed: bool) -> np.ndarray:
+        """Return a frame (rows, columns, channels) of that index as it is shown, in its window or without.
 
-        Some objects are tagged with the window of another image, which is not applied: where something is to be seen,
-        in `visible` (rows, columns) or everywhere, it leaves no more than black and white.
+        Colour stays as it is.
         """
         if not self._gray:
             return frame
         tags = self._tags_of(index)
         shown = _looked_up(apply_modality_lut, frame, tags)
-        window = _looked_up(apply_voi_lut, shown, tags)
-        everywhere = np.s_[:] if visible is None else visible
-        shown = window if _fits(window[everywhere], shown[everywhere]) else shown
+        shown = _looked_up(apply_voi_lut, shown, tags) if windowed else shown
         return -shown.astype(np.result_type(shown, np.float32)) if self._inverse else shown
+
+    def fits(
+        self, decoded: Callable[[int], np.ndarray], indices: Iterable[int], visible: np.ndarray | None = None
+    ) -> bool:
+        """Say whether the windows are those of the image, by some of its frames together.
+
+        Some objects are tagged with the window of another image: where something is to be seen, in `visible` (rows,
+        columns) or everywhere, it leaves no more than black and white. Of colour, or without a window, no frame is
+        decoded.
+        """
+        tagged = {index: self._tags_of(index) for index in indices}
+        if not self._gray or not any(_WINDOWS & {*tags.dir()} for tags in tagged.values()):
+            return False
+        everywhere = np.s_[:] if visible is None else visible
+        windows, values = [], []
+        for index, tags in tagged.items():
+            # One that is damaged is said to be when it is asked for; the others are to be seen.
+            with suppress(ImageError):
+                shown = _looked_up(apply_modality_lut, decoded(index), tags)
+                windows.append(_looked_up(apply_voi_lut, shown, tags)[everywhere])
+                values.append(shown[everywhere])
+        return bool(values) and _fits(np.concatenate(windows), np.concatenate(values))
 
     def widest(self, stored: np.dtype) -> int:
         """Return the bytes that a value of a stored kind takes at most once it is shown."""

@@ -154,11 +154,21 @@ class Study:
         """Return one frame as `frame` does, with the window of another: to compare them, all need one."""
         frame = self.pixels[index]
         if self.presentation is not None:
-            frame = self.presentation(frame, other, self.visible)
+            frame = self.presentation(frame, other, self._windowed)
         exposed = self.acquisition.exposed
         if exposed is None:
             return frame
         return np.where(exposed[..., None], frame, frame[exposed].mean(axis=0).astype(frame.dtype))
+
+    @cached_property
+    def _windowed(self) -> bool:
+        """Whether frames are shown in their windows, all or none: a vessel is as bright in one as in the next.
+
+        What is decoded to tell is spread over the run; its ends may be black, or before the exposure is regulated.
+        """
+        count = len(self.pixels)
+        some = sorted({count // 6, count // 2, count - 1 - count // 6})
+        return self.presentation is not None and self.presentation.fits(self.pixels.__getitem__, some, self.visible)
 
     def frames(self) -> Iterator[np.ndarray]:
         """Yield all frames as a radiologist sees them."""

@@ -70,7 +70,7 @@ def _shown(study: Study) -> np.ndarray:
     first = _single(study.frame(0))
     pixels = np.empty((study.shape[0], *first.shape), first.dtype)
     for number, frame in enumerate(map(_single, study.frames())):
-        # One that its window would leave without contrast is shown without it.
+        # One that has no window beside others that have is shown without.
         if pixels.dtype != np.result_type(pixels, frame):
             pixels = pixels.astype(np.result_type(pixels, frame))
         pixels[number] = frame

@@ -15,7 +15,8 @@ from pydicom.uid import (
     XRayRadiofluoroscopicImageStorage,
 )
 
-from salt_monailabel.imaging import read_study
+from salt_monailabel.imaging import ImageError, read_study
+from salt_monailabel.imaging.dicom import DicomFrames
 
 from ..dicom import COLUMNS, ROWS, item, run, written
 
@@ -128,6 +129,34 @@ def test_an_image_of_black_and_white_keeps_its_window(tmp_path: Path) -> None:
     pixels = np.where(run() > 2000, 3000, 1000).astype(np.uint16)
     shown = read_study(written(tmp_path / "a.dcm", pixels, WindowCenter=2000, WindowWidth=500)).frame(0)
     assert np.array_equal(np.unique(shown), [0, 4095])
+
+
+@pytest.mark.parametrize(
+    "window", [{"WindowCenter": 3000, "WindowWidth": 1500}, {"WindowCenter": 40, "WindowWidth": 80}]
+)
+def test_all_frames_of_a_run_are_shown_in_its_window_or_all_without(tmp_path: Path, window: dict[str, int]) -> None:
+    pixels = run(12) // 2 + 2000
+    # The first frame would be black in the one window, and fit the other.
+    pixels[0] //= 64
+    study = read_study(written(tmp_path / "a.dcm", pixels, FrameTime=33, **window))
+    plain = read_study(written(tmp_path / "b.dcm", pixels, FrameTime=33))
+    windowed = {not np.array_equal(study.frame(index), plain.frame(index)) for index in range(12)}
+    assert windowed == {window["WindowWidth"] == 1500}
+
+
+def test_a_damaged_frame_does_not_keep_the_others_from_being_shown_in_their_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = read_study(written(tmp_path / "a.dcm", run(12), FrameTime=33, WindowCenter=2048, WindowWidth=1000))
+    expected, decode = study.frame(0), DicomFrames._decode
+
+    def damaged(frames: DicomFrames, index: int) -> np.ndarray:
+        if index == 2:
+            raise ImageError("frame 3 of a.dcm cannot be decoded")
+        return decode(frames, index)
+
+    monkeypatch.setattr(DicomFrames, "_decode", damaged)
+    assert np.array_equal(read_study(tmp_path / "a.dcm").frame(0), expected)
 
 
 def test_a_window_as_narrow_as_a_radiologist_may_choose_is_applied(tmp_path: Path) -> None:

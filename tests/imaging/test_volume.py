@@ -16,7 +16,7 @@ from PIL import Image
 from salt_monailabel.imaging import ImageError, Study, read_study
 from salt_monailabel.imaging.volume import write_volume
 
-from ..dicom import COLUMNS, ROWS, run, written
+from ..dicom import COLUMNS, ROWS, item, run, written
 from .stored import FLAT, STACK, noise, placed, stored, stored_image
 from .test_world import turn
 
@@ -118,10 +118,9 @@ def test_what_is_known_of_the_image_is_beside_its_pixels(tmp_path: Path) -> None
     assert not {"modality", "frame_times_ms"} & set(plain.GetMetaDataKeys())
 
 
-def test_a_frame_that_its_window_would_leave_empty_is_shown_as_the_model_sees_it(tmp_path: Path) -> None:
-    pixels = run()
-    pixels[0] = 7
-    study = read_study(written(tmp_path / "a.dcm", pixels, **WINDOW))
+def test_a_frame_without_a_window_is_shown_as_the_model_sees_it(tmp_path: Path) -> None:
+    window = item(FrameVOILUTSequence=[item(**WINDOW)])
+    study = read_study(written(tmp_path / "a.dcm", run(), PerFrameFunctionalGroupsSequence=[item(), window, window]))
     assert study.frame(0).dtype != study.frame(1).dtype
     found = sitk.GetArrayFromImage(volume(study, tmp_path))
     assert all(np.array_equal(found[k], study.frame(k)[..., 0].astype(np.float32)) for k in range(3))
