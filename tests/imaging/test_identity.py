@@ -184,9 +184,10 @@ def test_the_object_itself_is_not_changed(tmp_path: Path) -> None:
     assert data == untouched
 
 
+# No word of DICOM begins like these names.
 @settings(max_examples=40)
 @given(
-    st.text(st.characters(codec="ascii", categories=("Lu", "Ll")), min_size=5, max_size=12),
+    st.text(st.characters(codec="ascii", categories=("Lu", "Ll")), min_size=5, max_size=12).map("Qx".__add__),
     st.from_regex(r"[A-Z]{3}-[0-9]{7}", fullmatch=True),
 )
 def test_no_name_and_no_number_remains_wherever_it_is_written(name: str, number: str) -> None:
