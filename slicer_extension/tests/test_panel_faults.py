@@ -171,7 +171,7 @@ def test_clicks_wait_for_a_connection_that_was_lost(ready: Rig) -> None:
     ready.line.down = True
     ready.press(20, 30)
     ready.until(lambda: ready.panel.server.state == "lost")
-    assert "Your clicks are kept until you close Slicer or the scene" in ready.says
+    assert "Your clicks are kept, with the scene if you save it" in ready.says
     assert ready.points() == (1, 0)
     assert np.array_equal(ready.mask(), outlined)
     ready.line.down = False

@@ -148,13 +148,19 @@ def test_all_that_is_asked_during_an_upload_is_done_with_the_image_it_was_asked_
     assert not second.corrections("vessel", 0).foreground
 
 
-def test_a_click_on_an_image_that_could_not_be_sent_is_said_to_be_lost(connected: Rig, faulty: Faulty) -> None:
+def test_a_click_on_an_image_that_could_not_be_sent_waits_until_it_is(
+    connected: Rig, server: SaltServer, faulty: Faulty
+) -> None:
     volumes.show(uploadable("never_sent"))
     faulty.at("/datastore/image", error_page)
     connected.panel.correct.click((20, 30, 0), True)
     connected.until(lambda: not connected.panel.uploads.busy)
-    assert "never_sent was not sent; what you clicked or asked for on it was not done." in connected.says
-    assert connected.points() == (0, 0)
+    assert "never_sent was not sent. Clicks on it wait; ask again for anything else." in connected.says
+    assert connected.points() == (1, 0)
+    faulty.at("/datastore/image", onward(server.address))
+    connected.ui.sendButton.click()
+    connected.until(lambda: connected.case.image and connected.case.settled)
+    assert connected.case.corrections("vessel", 0).foreground == ((20, 30),)
 
 
 def test_frames_corrected_while_a_run_is_outlined_stay(

@@ -79,7 +79,12 @@ class Case:
     @property
     def gone(self) -> bool:
         """Whether the image or its outlines were deleted, or it was closed; an answer about it comes too late."""
-        return self._closed or self.volume.GetScene() is None or self.outlines.node.GetScene() is None
+        return self._closed or self.deleted
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the image or its outlines were deleted."""
+        return self.volume.GetScene() is None or self.outlines.node.GetScene() is None
 
     @property
     def frame(self) -> int:

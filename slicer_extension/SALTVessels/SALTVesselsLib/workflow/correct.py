@@ -2,71 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..answers import EditRequest, Outline, Problem
 from ..pixels import mask_to_nrrd
 from .case import Case
 from .context import Context
+from .images import Images
 from .segment import Segment, view_of
 from .server import Server
 from .uploads import Uploads
+from .waiting import KEPT, NO_LABEL, NOT_HERE, Action, Waiting, keep, kept
 
 Pixel = tuple[int, int]
 Voxel = tuple[int, int, int]
 Key = tuple[Case, str, int]
-_KEPT = "Your clicks are kept until you close Slicer or the scene, and followed as soon as the server is back."
 # Seconds after which the user is told that an answer takes long, though it may have begun to arrive.
 SLOW = 10.0
-
-
-@dataclass(frozen=True)
-class _Action:
-    """What the user did and the server has not answered yet.
-
-    Attributes
-    ----------
-    kind : {"add", "remove", "box", "bridge"}
-    value : tuple
-        A pixel (i, j); i0, i1, j0, j1, k0, k1; or two pixels (i, j, k). All are sent with their frame alone: k is 0.
-    """
-
-    kind: str
-    value: tuple[Any, ...]
-
-
-@dataclass
-class _Waiting:
-    """What was done on a frame, and is not answered yet.
-
-    Attributes
-    ----------
-    actions : list of _Action
-    again : bool
-        Whether they were sent once more, since the connection broke.
-    request : object
-        Stands for the one under way; None if there is none.
-    """
-
-    actions: list[_Action] = field(default_factory=list)
-    again: bool = False
-    request: object = None
 
 
 class Correct:
     """The section *Correct*."""
 
-    def __init__(self, context: Context, server: Server, uploads: Uploads, segment: Segment) -> None:
+    def __init__(self, context: Context, server: Server, images: Images, uploads: Uploads, segment: Segment) -> None:
         self._context = context
         self._server = server
+        self._images = images
         self._uploads = uploads
         self._segment = segment
-        self._pending: dict[Key, _Waiting] = {}
+        self._pending: dict[Key, Waiting] = {}
         self._previous = False
         self._shown: object = None
-        server.on_connected(self._send_again)
-        uploads.on_sent(self._send_again)
+        server.on_connected(self.resume)
+        uploads.on_sent(self.resume)
         context.on_change(self._show_previous)
         context.on_give_up(self._give_up)
 
@@ -108,6 +76,7 @@ class Correct:
         if key in self._pending:
             self._context.latest.cancel(_request(key))
             self._pending[key].actions.pop()
+            self._write_down(key)
             if self._pending[key].actions:
                 self._send(key)
             else:
@@ -121,7 +90,8 @@ class Correct:
             key[0].show(*key[1:])
             if len(asked) > 1:
                 # They were answered together: those before the last stay.
-                self._ask(key, *asked[:-1])
+                self._await(key, *asked[:-1])
+                self._send(key)
             self._context.changed()
 
     def redo(self) -> None:
@@ -136,8 +106,19 @@ class Correct:
         self._previous = on
         self._show_previous()
 
+    def resume(self) -> None:
+        """Send what waits, here or in the scene: since that was saved, or since a server did not have the label."""
+        for volume, label, frame, actions in kept(self._context.parameters):
+            case = self._images.case_of(volume)
+            if case is not None and label in case.labels:
+                self._pending.setdefault((case, label, frame), Waiting(actions))
+            else:
+                self._context.say(NO_LABEL.format(image=volume.GetName(), label=label))
+        for key in tuple(self._pending):
+            self._send_waiting(key)
+
     def forget(self) -> None:
-        """Let go of everything in the scene."""
+        """Let go of everything in the scene; what waits stays there."""
         self._pending.clear()
         self._shown = None
 
@@ -157,20 +138,32 @@ class Correct:
         key = self._key(frame)
         if key is None:
             return
-        action = _Action(kind, value)
         if self._context.client is None:
             self._context.say("Connect to a server first: it follows your clicks.")
-        elif key[0].image:
-            self._ask(key, action)
-        else:
-            self._uploads.send(lambda: self._ask(key, action))
+        elif not self._server.usable or self._server.may_send():
+            self._await(key, Action(kind, value))
+            if key[0].image or not self._server.usable:
+                self._send(key)
+            else:
+                self._uploads.send(lambda: self._send_waiting(key))
+                self._context.changed()
 
-    def _ask(self, key: Key, *actions: _Action) -> None:
-        waiting = self._pending.setdefault(key, _Waiting())
+    def _await(self, key: Key, *actions: Action) -> None:
+        waiting = self._pending.setdefault(key, Waiting())
         waiting.actions.extend(actions)
         waiting.again = False
-        key[0].asked(*key[1:])
-        self._send(key)
+        self._write_down(key)
+
+    def _write_down(self, key: Key) -> None:
+        """Keep in the scene what waits on a frame."""
+        case, label, frame = key
+        actions = self._pending[key].actions if key in self._pending else ()
+        keep(self._context.parameters, case.volume, label, frame, actions)
+
+    def _send_waiting(self, key: Key) -> None:
+        """Send what was done on a frame, unless it is on its way or was answered."""
+        if key in self._pending and self._pending[key].request is None:
+            self._send(key)
 
     def _send(self, key: Key) -> None:
         """Send what was done on a frame, in the place of a request that was not answered yet."""
@@ -179,20 +172,20 @@ class Correct:
         case, label, frame = key
         client = self._context.client
         if case.gone:
-            self._drop(key)
-            self._context.say(f"Your clicks on {case.volume.GetName()} were not followed. Click again.")
+            self._let_go(key)
             return
-        if client is not None and not self._server.usable:
-            self._context.say(_KEPT)
+        if self._uploads.under_way(case):
+            # They follow it.
+            self._context.changed()
             return
-        if client is not None and not case.image:
-            self._context.say(
-                f"Your clicks on {case.volume.GetName()} wait: it is an image of another server. Connect to that one, "
-                "or send the image to this one, and they are followed."
-            )
+        case.asked(label, frame)
+        if client is None or not self._server.usable:
+            self._context.say(KEPT)
             return
-        if client is None or not self._server.may_send():
-            self._drop(key)
+        if not case.image:
+            self._context.say(NOT_HERE.format(image=case.volume.GetName()))
+            return
+        if not self._server.may_send():
             return
         foreground, background = self._clicks(key)
         # Of these a request takes one; others wait for its answer.
@@ -209,8 +202,7 @@ class Correct:
 
         def answered(outline: Outline) -> None:
             if case.gone:
-                self._drop(key)
-                self._context.changed()
+                self._let_go(key)
                 return
             actions = self._pending.pop(key).actions
             done = [action for action in actions if firsts.get(action.kind, action) is action]
@@ -218,15 +210,17 @@ class Correct:
             case.corrections(label, frame).answered(outline.mask[0] > 0, foreground, background, done)
             case.show(label, frame)
             if left:
-                self._pending[key] = _Waiting(left)
+                self._pending[key] = Waiting(left)
                 self._send(key)
+            self._write_down(key)
             self._context.say("")
             if not left:
                 case.answered(label, frame)
 
         def failed(problem: Problem) -> None:
+            waiting.request = None
             if problem.kind == "unreachable":
-                self._context.explain(problem, _KEPT)
+                self._context.explain(problem, KEPT)
                 return
             if problem.kind in ("timeout", "interrupted") and not waiting.again:
                 waiting.again = True
@@ -265,13 +259,18 @@ class Correct:
         """Give up what was done on a frame, and what was held until it is answered; return whether anything was."""
         case, label, frame = key
         self._pending.pop(key, None)
+        self._write_down(key)
         held = case.let_go_of_held()
         case.answered(label, frame)
         return held
 
-    def _send_again(self) -> None:
-        for key in tuple(self._pending):
-            self._send(key)
+    def _let_go(self, key: Key) -> None:
+        """Let go of what was done on an image that was deleted, or has other labels now: then it waits in the scene."""
+        if key[0].deleted:
+            self._drop(key)
+        else:
+            del self._pending[key]
+        self._context.changed()
 
     def _show_previous(self) -> None:
         key = self._key()

@@ -33,7 +33,7 @@ class Panel:
         self.images = Images(self.context, self.server)
         self.uploads = Uploads(self.context, self.server, self.images)
         self.segment = Segment(self.context, self.server, self.uploads)
-        self.correct = Correct(self.context, self.server, self.uploads, self.segment)
+        self.correct = Correct(self.context, self.server, self.images, self.uploads, self.segment)
         self.teach = Teach(self.context, self.server, self.images, self.uploads)
         self.measure = Measure(self.context, self.server, self.uploads, self.segment)
         self.tools = Tools(self.context, self.images, self.segment, self.correct, self.measure, mouse, editor)
@@ -63,6 +63,7 @@ class Panel:
         self.context.parameters = Parameters()
         self.images.restore()
         if self.server.usable:
+            self.correct.resume()
             self.teach.resume()
         self.context.changed()
 

@@ -41,6 +41,10 @@ class Uploads:
         """Whether an image is on its way."""
         return bool(self._sending)
 
+    def under_way(self, case: Case) -> bool:
+        """Whether an image is on its way."""
+        return case in self._sending
+
     def on_sent(self, callback: Callable[[], None]) -> None:
         """Call back whenever the server has got an image."""
         self._sent.append(callback)
@@ -91,15 +95,15 @@ class Uploads:
             del self._sending[case]
             self._context.say(f"{image} is on the server now.")
             self._images.refresh()
-            for callback in tuple(self._sent):
-                callback()
             if not case.gone:
                 for do in upload.then:
                     case.once_settled(do)
+            for callback in tuple(self._sent):
+                callback()
 
         def failed(problem: Problem) -> None:
             del self._sending[case]
-            self._context.explain(problem, f"{name} was not sent; what you clicked or asked for on it was not done.")
+            self._context.explain(problem, f"{name} was not sent. Clicks on it wait; ask again for anything else.")
 
         self._context.say(f"Sending {name} …")
         self._context.by_pieces(_file(case), made)
