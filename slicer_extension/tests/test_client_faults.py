@@ -18,6 +18,7 @@ from SALTVesselsLib.answers import EditRequest, Problem
 from SALTVesselsLib.client import Client
 from SALTVesselsLib.events import EventStream
 from SALTVesselsLib.multipart import encode
+from SALTVesselsLib.outlines_client import measuring
 from SALTVesselsLib.pixels import Picture, mask_to_nrrd, to_nrrd
 
 SHAPE = (1, 4, 5)
@@ -243,5 +244,7 @@ def test_any_name_reaches_the_server(
 
 def test_a_time_out_fits_its_request() -> None:
     assert calls.INFO < calls.CLICK < calls.TRANSFER < calls.WHOLE
+    assert measuring((1, 584, 565)) == calls.MEASURE == measuring((1, 8, 8))
+    assert 200 < measuring((1, 2336, 3504)) < 300
     # The server's stream says something every 15 seconds.
     assert calls.STREAM > 30

@@ -140,9 +140,11 @@ def test_a_mask_is_measured_and_a_narrowing_found(requests_carrier: Carrier, cli
     mask[0, 50:62, 20:170] = 1
     mask[0, 50:53, 90:100] = mask[0, 59:62, 90:100] = 0
     file = mask_to_nrrd(mask)
-    alone = requests_carrier.answer(client.measure, "gray", file, None, label="vessel")
+    alone = requests_carrier.answer(client.measure, "gray", file, None, label="vessel", shape=SHAPES["gray"])
     assert (alone.profile, alone.measurements[0]["label"], alone.measurements[0]["unit"]) == (None, "vessel", "px")
-    profile = requests_carrier.answer(client.measure, "gray", file, ((40, 55, 0), (150, 55, 0)), label="vessel").profile
+    between = (40, 55, 0), (150, 55, 0)
+    answer = requests_carrier.answer(client.measure, "gray", file, between, label="vessel", shape=SHAPES["gray"])
+    profile = answer.profile
     assert profile.reference == pytest.approx(12, abs=0.5)
     assert profile.stenosis == pytest.approx(50, abs=8)
     i, j = profile.points[profile.narrowest]

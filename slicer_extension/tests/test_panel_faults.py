@@ -126,6 +126,22 @@ def test_a_measurement_that_takes_long_is_seen_and_can_be_stopped(
     ready.until(lambda: ready.ui.measureLabel.text)
 
 
+def test_a_measurement_that_is_never_answered_is_given_up_and_the_panel_can_be_used(
+    ready: Rig, faulty: Faulty, server: SaltServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlines_client, "MEASURE", 1.0)
+    faulty.at("/infer/salt_measure", hang)
+    ready.ui.densityButton.click()
+    ready.until(lambda: "has been silent for 1 seconds. It may be busy; try again" in ready.says)
+    assert ready.panel.server.usable
+    assert not ready.ui.cancelButton.enabled
+    assert ready.ui.densityButton.enabled
+    monkeypatch.setattr(outlines_client, "MEASURE", 60.0)
+    faulty.at("/infer/salt_measure", onward(server.address))
+    ready.ui.densityButton.click()
+    ready.until(lambda: ready.ui.measureLabel.text)
+
+
 @pytest.mark.parametrize("address", [f"http://127.0.0.1:{free_port()}", "http://[oops", "no such thing"])
 def test_an_address_where_nobody_listens_is_told_with_the_cause(rig: Rig, address: str) -> None:
     rig.connect(address)

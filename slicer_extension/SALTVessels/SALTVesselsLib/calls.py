@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds without a byte. The server answers some at once, others after work with the model on an image, or on a run.
 INFO, CLICK, TRANSFER, WHOLE = 5.0, 30.0, 60.0, 600.0
+# A dense picture of 8 megapixels took a busy server of two cores 71 seconds, its first measurement 8 seconds more.
+MEASURE, MEASURE_MEGAPIXEL = 60.0, 30.0
 # The stream of a training says something every 15 seconds.
 STREAM = 60.0
 # What reading an answer raises that is none.

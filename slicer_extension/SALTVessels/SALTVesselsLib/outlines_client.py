@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import numpy as np
 
 from .answers import Click, EditRequest, JobState, Measured, Nonsense, Outline, RunView
-from .calls import CLICK, INFO, WHOLE, Call, Caller, Failed, quoted, told
+from .calls import CLICK, INFO, MEASURE, MEASURE_MEGAPIXEL, WHOLE, Call, Caller, Failed, quoted, told
 from .images_client import Shape, checked_mask
 from .multipart import decode
 from .transport import Reply, Ticket
@@ -89,6 +90,7 @@ class OutlinesClient(Caller):
         failed: Failed,
         *,
         label: str,
+        shape: Shape,
         frame: int | None = None,
         job: str = "",
     ) -> Ticket:
@@ -103,6 +105,8 @@ class OutlinesClient(Caller):
             The vessel from one to the other is measured all along.
         done, failed : callable
         label : str
+        shape : (frames, rows, columns)
+            Of the mask: the larger it is, the longer the answer is waited for.
         frame : int, optional
             Of a run, the one that is measured; mask and clicks are of that alone.
         job : str
@@ -110,7 +114,7 @@ class OutlinesClient(Caller):
         """
         wish = {"between": between, "only_frame": frame}
         params = {"label_name": label, **_given(wish), **_job(job)}
-        call = _infer("salt_measure", image, params, mask, WHOLE, "json")
+        call = _infer("salt_measure", image, params, mask, measuring(shape), "json")
         return self.ask(call, lambda reply: Measured.read(told(reply)), done, failed)
 
     def job(self, name: str, done: Callable[[JobState], None], failed: Failed) -> Ticket:
@@ -124,6 +128,11 @@ class OutlinesClient(Caller):
     def _ask_job(self, method: str, name: str, done: Callable[[JobState], None], failed: Failed) -> Ticket:
         call = Call(method, f"/salt/jobs/{quoted(name)}", INFO)
         return self.ask(call, lambda reply: JobState.read(told(reply)), done, failed)
+
+
+def measuring(shape: Shape) -> float:
+    """Return how many seconds the measurement of a mask of (frames, rows, columns) may take."""
+    return max(MEASURE, round(MEASURE_MEGAPIXEL * math.prod(shape) / 1e6))
 
 
 def _infer(

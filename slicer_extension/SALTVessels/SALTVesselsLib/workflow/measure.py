@@ -167,7 +167,14 @@ class Measure:
         self._context.latest.start(
             _REQUEST,
             lambda heard: client.measure(
-                image, file, between, heard(measured), heard(self._failed), label=label, frame=frame
+                image,
+                file,
+                between,
+                heard(measured),
+                heard(self._failed),
+                label=label,
+                shape=(1, *case.shape[1:]),
+                frame=frame,
             ),
         )
 
