@@ -53,6 +53,12 @@ class LocalServer:
         self._waited = 0.0
         self.state = ""
 
+    @property
+    def program(self) -> str:
+        """The program 'salt', as far as is known; empty if it is not."""
+        program = shutil.which("salt") or self._context.around.settings.read(PROGRAM)
+        return program if program and Path(program).is_file() else ""
+
     def toggle(self) -> None:
         """Start a server, or stop the one that was started."""
         if self._process is None:
@@ -65,12 +71,10 @@ class LocalServer:
     def start(self) -> None:
         """Ask for a folder of images, and start a server for it."""
         ask, settings = self._context.around.ask, self._context.around.settings
-        program = shutil.which("salt") or settings.read(PROGRAM)
-        if not program or not Path(program).is_file():
-            program = ask.program("Where is the program 'salt'?")
-            if not program:
-                self._context.say("The server needs the program 'salt'; its README says how to install it.")
-                return
+        program = self.program or ask.program("Where is the program 'salt'?")
+        if not program:
+            self._context.say("The server needs the program 'salt'; its README says how to install it.")
+            return
         folder = ask.folder("Folder with the images")
         if not folder:
             return
