@@ -11,8 +11,8 @@ import pytest
 from faulty_server import Act, Faulty, Handler, json_of
 from panels import Rig, reopened
 from salt_server import SHAPES, SaltServer
+from SALTVesselsLib.workflow import learn as learn_section
 from SALTVesselsLib.workflow import server as server_section
-from SALTVesselsLib.workflow import teach as teach_section
 from test_panel_faults import PATHS, once, onward
 
 pytest_plugins = ("scenes", "panels")
@@ -25,7 +25,7 @@ END = {"event": "error", "detail": "too few outlines"}
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for the real times."""
     monkeypatch.setattr(server_section, "PULSE", 0.2)
-    monkeypatch.setattr(teach_section, "AGAIN", 0.5)
+    monkeypatch.setattr(learn_section, "AGAIN", 0.5)
 
 
 def told(*events: dict[str, object], cut: bool = False) -> Act:
@@ -61,9 +61,9 @@ def test_a_training_is_followed_again_when_the_connection_is_cut(outlined: Rig, 
     outlined.until(lambda: "goes on learning" in outlined.says)
     assert outlined.panel.server.usable
     assert outlined.ui.stopButton.enabled
-    outlined.until(lambda: not outlined.panel.teach.learning)
+    outlined.until(lambda: not outlined.panel.learn.learning)
     assert outlined.ui.resultLabel.text == "Nothing was learned: too few outlines"
-    assert outlined.panel.teach.curve.table.GetNumberOfRows() == 1
+    assert outlined.panel.learn.curve.table.GetNumberOfRows() == 1
 
 
 def test_a_training_that_its_server_has_forgotten_is_shown_no_more(outlined: Rig, faulty: Faulty) -> None:

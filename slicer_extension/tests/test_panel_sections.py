@@ -192,9 +192,9 @@ def crosses(name: str) -> list[tuple[int, int]]:
 def test_learning_can_be_stopped(outlined: Rig, server: SaltServer) -> None:
     before = outlined.panel.context.info.version
     outlined.ui.learnButton.click()
-    outlined.until(lambda: outlined.panel.teach.learning)
+    outlined.until(lambda: outlined.panel.learn.learning)
     outlined.ui.stopButton.click()
-    outlined.until(lambda: not outlined.panel.teach.learning)
+    outlined.until(lambda: not outlined.panel.learn.learning)
     assert "was stopped" in outlined.ui.resultLabel.text
     assert outlined.says.endswith(outlined.ui.resultLabel.text)
     assert outlined.panel.context.info.version == before
@@ -276,7 +276,7 @@ def test_the_longest_that_a_server_says_is_read_whole(outlined: Rig) -> None:
 def test_after_learning_and_measuring_a_run_the_panel_still_fits_a_laptop(rig: Rig, server: SaltServer) -> None:
     """Learning itself is played, which takes a server long."""
     rig.open(server.address, "run")
-    teach, measure, ui = rig.panel.teach, rig.panel.measure, rig.ui
+    learn, measure, ui = rig.panel.learn, rig.panel.measure, rig.ui
 
     def shown() -> list[str]:
         rig.panel.context.changed()
@@ -286,7 +286,7 @@ def test_after_learning_and_measuring_a_run_the_panel_still_fits_a_laptop(rig: R
         return [name for name in ("learnPlot", "profilePlot") if getattr(ui, name).visible]
 
     assert shown() == []
-    teach.learning, teach.result = True, "Learning: step 3, 20 % of the time."
+    learn.learning, learn.result = True, "Learning: step 3, 20 % of the time."
     assert shown() == ["learnPlot"]
     vessel = np.zeros(rig.case.shape[1:], bool)
     vessel[60:66, 10:150] = True
@@ -294,15 +294,15 @@ def test_after_learning_and_measuring_a_run_the_panel_still_fits_a_laptop(rig: R
     measure.between((30, 63, 0), (120, 63, 0))
     rig.until(lambda: measure.curve is not None)
     assert shown() == ["profilePlot"]
-    teach.learning = False
-    teach.result = (
+    learn.learning = False
+    learn.result = (
         "On outlines that were held back from learning, Dice went from 0.811 to 0.809. So small a difference does "
         "not count. Version v000012 is in use now."
     )
     assert shown() == ["profilePlot"]
-    teach.learning = True
+    learn.learning = True
     assert shown() == ["learnPlot"]
-    teach.learning = False
+    learn.learning = False
     assert shown() == ["learnPlot"]
     rig.panel.images.open("gray")
     rig.until(lambda: rig.case.image == "gray" and not rig.panel.images.busy)

@@ -53,10 +53,10 @@ def test_nothing_holds_the_application_while_a_slow_server_answers(
         act("diameter", lambda: [rig.press(*place) for place in ((i, j), (i + 1, j))], lambda: not panel.measure.busy)
         act("submit", ui.submitButton.click, lambda: "submitted" in ui.messageLabel.text)
         # What was learned before is told on connecting.
-        panel.teach.result = ""
-        act("learn", ui.learnButton.click, lambda: panel.teach.result and not panel.teach.learning)
+        panel.learn.result = ""
+        act("learn", ui.learnButton.click, lambda: panel.learn.result and not panel.learn.learning)
         words = ("version", "delivered")
-        act("versions", panel.teach.roll_back, lambda: any(word in ui.messageLabel.text for word in words))
+        act("versions", panel.learn.roll_back, lambda: any(word in ui.messageLabel.text for word in words))
         waits = list(clock.waits)
     assert not waits
 

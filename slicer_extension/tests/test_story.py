@@ -33,8 +33,8 @@ def test_the_whole_story(rig: Rig, server: SaltServer, pictures: Path) -> None:
     rig.until(lambda: panel.server.state == "on" and panel.images.listed)
     assert ui.stateLabel.text == f"Connected to {server.address}"
     done, in_use = panel.images.done, panel.context.info.version
-    rig.until(lambda: panel.teach.versions.current == in_use)
-    known = len(panel.teach.versions.versions)
+    rig.until(lambda: panel.learn.versions.current == in_use)
+    known = len(panel.learn.versions.versions)
     assert ui.doneBar.text == f"{done} of {len(panel.images.listed)} done"
     rig.shoot(pictures, "02_connected")
 
@@ -98,15 +98,15 @@ def test_the_whole_story(rig: Rig, server: SaltServer, pictures: Path) -> None:
 
     # Submit and learn.
     ui.learnButton.click()
-    rig.until(lambda: panel.teach.learning and ui.stopButton.enabled)
+    rig.until(lambda: panel.learn.learning and ui.stopButton.enabled)
     assert rig.user.asked[0].startswith("Images and outlines you work on will be sent to")
     assert len(rig.user.asked) == 1
-    rig.until(lambda: panel.teach.curve.table.GetNumberOfRows() > 0)
+    rig.until(lambda: panel.learn.curve.table.GetNumberOfRows() > 0)
     rig.shoot(pictures, "07_learning")
-    rig.until(lambda: not panel.teach.learning, 120)
-    rig.until(lambda: len(panel.teach.versions.versions) == known + 1)
-    learned = panel.teach.versions.versions[-1].name
-    assert panel.teach.versions.versions[-1].parent == in_use
+    rig.until(lambda: not panel.learn.learning, 120)
+    rig.until(lambda: len(panel.learn.versions.versions) == known + 1)
+    learned = panel.learn.versions.versions[-1].name
+    assert panel.learn.versions.versions[-1].parent == in_use
     assert "Dice went from" in ui.resultLabel.text
     stored = server.images / "labels" / "final" / f"{name}.nrrd"
     assert np.array_equal(rig.read(stored).reshape(shape) > 0, removed)
@@ -116,10 +116,10 @@ def test_the_whole_story(rig: Rig, server: SaltServer, pictures: Path) -> None:
     # Put the new version in use whatever was decided, and go back.
     rig.choose("versionBox", ui.versionBox.itemText(ui.versionBox.count - 1))
     ui.useButton.click()
-    rig.until(lambda: panel.teach.versions.current == learned)
+    rig.until(lambda: panel.learn.versions.current == learned)
     assert ui.versionBox.currentText.startswith(f"● {learned}")
     ui.rollBackButton.click()
-    rig.until(lambda: panel.teach.versions.current == in_use)
+    rig.until(lambda: panel.learn.versions.current == in_use)
     rig.until(lambda: panel.context.info.version == in_use)
 
     # Next: another image; the first stays in the scene as it was left.

@@ -84,7 +84,7 @@ class _Session:
             self._tell("SALT_ADDRESS names no server, and 'salt' is not installed: what needs one is left out.")
             return False
         self._until(lambda: panel.server.usable, "no server was connected", LONG_PATIENCE)
-        self._until(lambda: panel.teach.versions.current == panel.context.info.version, "no version was told")
+        self._until(lambda: panel.learn.versions.current == panel.context.info.version, "no version was told")
         return True
 
     def outlines(self) -> None:
@@ -117,18 +117,18 @@ class _Session:
     def learns(self) -> None:
         """Submit the outline and have the model learn from it; use what it learned, and go back."""
         panel = self._panel
-        teach, before = panel.teach, panel.teach.versions
+        learn, before = panel.learn, panel.learn.versions
         self._tell("The outline is submitted, and learned from.")
-        teach.submit(learn=True)
-        self._until(lambda: teach.learning, "learning did not begin")
-        self._until(lambda: not teach.learning, "learning did not end", LONG_PATIENCE)
-        assert teach.curve.table.GetNumberOfRows(), f"nothing was plotted while it learned; {self._said()}"
-        self._until(lambda: len(teach.versions.versions) > len(before.versions), f"nothing was learned: {teach.result}")
-        learned = teach.versions.versions[-1].name
-        teach.use(learned)
-        self._until(lambda: teach.versions.current == learned, f"{learned} was not put in use")
-        teach.roll_back()
-        self._until(lambda: teach.versions.current != learned, "the version before was not put in use again")
+        panel.teach.submit(learn=True)
+        self._until(lambda: learn.learning, "learning did not begin")
+        self._until(lambda: not learn.learning, "learning did not end", LONG_PATIENCE)
+        assert learn.curve.table.GetNumberOfRows(), f"nothing was plotted while it learned; {self._said()}"
+        self._until(lambda: len(learn.versions.versions) > len(before.versions), f"nothing was learned: {learn.result}")
+        learned = learn.versions.versions[-1].name
+        learn.use(learned)
+        self._until(lambda: learn.versions.current == learned, f"{learned} was not put in use")
+        learn.roll_back()
+        self._until(lambda: learn.versions.current != learned, "the version before was not put in use again")
 
     def measures(self, table: Path) -> None:
         """Measure all vessels, and one from a click to another; save the table."""

@@ -47,10 +47,10 @@ class Plots:
 
     def update(self) -> None:
         """Show what is the newer one now."""
-        teach, measure = self._panel.teach, self._panel.measure
-        self._choose(self._panel.context.case, teach.learning, measure.curve)
-        learned = self._newer == LEARNING and (teach.learning or teach.result)
-        self._show(LEARNING, teach.curve if learned else None)
+        learn, measure = self._panel.learn, self._panel.measure
+        self._choose(self._panel.context.case, learn.learning, measure.curve)
+        learned = self._newer == LEARNING and (learn.learning or learn.result)
+        self._show(LEARNING, learn.curve if learned else None)
         self._show(PROFILE, measure.curve if self._newer == PROFILE else None)
 
     def forget(self) -> None:

@@ -117,10 +117,10 @@ class Widget:
         ui.previousBox.connect("clicked()", lambda: panel.correct.show_previous(ui.previousBox.checked))
         ui.learnButton.connect("clicked()", lambda: panel.teach.submit(True))
         ui.submitButton.connect("clicked()", lambda: panel.teach.submit(False))
-        ui.stopButton.connect("clicked()", panel.teach.stop)
+        ui.stopButton.connect("clicked()", panel.learn.stop)
         ui.sendWaitingButton.connect("clicked()", panel.teach.send_waiting)
-        ui.useButton.connect("clicked()", lambda: panel.teach.use(self._version_names()[ui.versionBox.currentIndex]))
-        ui.rollBackButton.connect("clicked()", panel.teach.roll_back)
+        ui.useButton.connect("clicked()", lambda: panel.learn.use(self._version_names()[ui.versionBox.currentIndex]))
+        ui.rollBackButton.connect("clicked()", panel.learn.roll_back)
         ui.densityButton.connect("clicked()", panel.measure.density)
         ui.exportButton.connect("clicked()", panel.measure.export)
 
@@ -219,21 +219,22 @@ class Widget:
         self._set("brushBox", "value", tools.brush)
 
     def _teach(self) -> None:
-        teach, usable, case = self._panel.teach, self._panel.server.usable, self._panel.context.case
+        teach, learn = self._panel.teach, self._panel.learn
+        usable, case = self._panel.server.usable, self._panel.context.case
         for name in ("learnButton", "submitButton"):
             self._set(name, "enabled", case is not None and self._panel.context.info is not None)
-        self._set("stopButton", "enabled", teach.learning and usable)
+        self._set("stopButton", "enabled", learn.learning and usable)
         self._set("learnBar", "maximum", 100)
-        self._set("learnBar", "value", round(100 * teach.share))
-        self._set("resultLabel", "text", teach.result)
-        self._set("resultLabel", "visible", bool(teach.result))
+        self._set("learnBar", "value", round(100 * learn.share))
+        self._set("resultLabel", "text", learn.result)
+        self._set("resultLabel", "visible", bool(learn.result))
         self._set("waitingLabel", "text", teach.waiting_words)
         self._set("waitingLabel", "visible", bool(teach.waiting))
         self._set("sendWaitingButton", "visible", bool(teach.waiting_here))
         self._set("sendWaitingButton", "enabled", usable)
-        current = teach.versions.current
+        current = learn.versions.current
         lines = [f"{'● ' if current == BASE else ''}as delivered"]
-        lines += [line_of(version, current) for version in teach.versions.versions]
+        lines += [line_of(version, current) for version in learn.versions.versions]
         self._items("versionBox", lines, self._version_names().index(current) if usable else 0)
         for name in ("versionBox", "useButton"):
             self._set(name, "enabled", usable)
@@ -247,7 +248,7 @@ class Widget:
         self._set("measureLabel", "visible", bool(measure.words))
 
     def _version_names(self) -> list[str]:
-        return [BASE, *(version.name for version in self._panel.teach.versions.versions)]
+        return [BASE, *(version.name for version in self._panel.learn.versions.versions)]
 
     def _tool_button(self, tool: str) -> Any:
         return getattr(self._ui, "profileButton" if tool == "profile" else f"{tool}Tool")

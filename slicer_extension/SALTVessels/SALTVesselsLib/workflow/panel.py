@@ -6,6 +6,7 @@ from ..parameters import Parameters
 from .context import Context, Surroundings
 from .correct import Correct
 from .images import Images
+from .learn import Learn
 from .local import Launcher, LocalServer
 from .measure import Measure
 from .segment import Segment
@@ -34,7 +35,8 @@ class Panel:
         self.uploads = Uploads(self.context, self.server, self.images)
         self.segment = Segment(self.context, self.server, self.uploads)
         self.correct = Correct(self.context, self.server, self.images, self.uploads, self.segment)
-        self.teach = Teach(self.context, self.server, self.images, self.uploads)
+        self.learn = Learn(self.context, self.server)
+        self.teach = Teach(self.context, self.server, self.images, self.uploads, self.learn)
         self.measure = Measure(self.context, self.server, self.uploads, self.segment)
         self.tools = Tools(self.context, self.images, self.segment, self.correct, self.measure, mouse, editor)
 
@@ -55,7 +57,7 @@ class Panel:
     def scene_closes(self) -> None:
         """Let go of the scene before it is emptied."""
         self.context.give_up()
-        for section in (self.tools, self.correct, self.teach, self.measure, self.images):
+        for section in (self.tools, self.correct, self.learn, self.measure, self.images):
             section.forget()
 
     def scene_opened(self) -> None:
@@ -64,7 +66,7 @@ class Panel:
         self.images.restore()
         if self.server.usable:
             self.correct.resume()
-            self.teach.resume()
+            self.learn.resume()
         self.context.changed()
 
     def close(self) -> None:

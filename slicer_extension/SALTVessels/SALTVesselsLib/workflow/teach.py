@@ -1,4 +1,4 @@
-"""Submitting outlines, learning from them, and choosing among what was learned.
+"""Submitting outlines, and having the model learn from them.
 
 An outline that could not be sent waits for the server it was submitted to. There is no copy of it: the outline is the
 one in the scene, saved with that, and what is sent in the end is always the newest. It is sent by itself if it is what
@@ -11,54 +11,37 @@ import hashlib
 from collections import Counter
 from functools import partial
 
-from ..answers import Problem, TrainingEvent, Versions
+from ..answers import Problem
 from ..parameters import Unsent
 from ..scene import nodes
-from ..scene.charts import Curve
 from .case import Case
 from .context import Context
 from .images import Images
+from .learn import Learn
 from .server import Server
 from .uploads import Uploads
-from .words import BASE, called, waiting_words, words_of
+from .words import waiting_words
 
-# Seconds after which an outline is sent again that a server did not take although it is there, and a training is
-# followed again that is not heard of any more.
+# Seconds after which an outline is sent again that a server did not take although it is there.
 AGAIN = 30.0
 _NOTHING = "There is nothing to submit: outline the vessels first."
 
 
 class Teach:
-    """The section *Teach*.
+    """The section *Teach*, as far as outlines are sent."""
 
-    Attributes
-    ----------
-    learning : bool
-    share : float
-        How far learning is, 0 to 1.
-    result : str
-        What came of the last learning, in words.
-    versions : Versions
-        As far as is known.
-    """
-
-    def __init__(self, context: Context, server: Server, images: Images, uploads: Uploads) -> None:
+    def __init__(self, context: Context, server: Server, images: Images, uploads: Uploads, learn: Learn) -> None:
         self._context = context
         self._server = server
         self._images = images
         self._uploads = uploads
+        self._learn = learn
         # What was submitted and not answered: to which server, the digest, and whether to learn from it.
         self._underway: dict[Case, tuple[str, str, bool]] = {}
         self._to_learn = False
         self._retrying = False
-        self.learning = False
-        self.share = 0.0
-        self.result = ""
-        self.versions = Versions(BASE, ())
-        self._curve: Curve | None = None
-        self._following: object = None
         context.on_give_up(self._give_up)
-        server.on_connected(self._server_is_there)
+        server.on_connected(self.send_waiting)
 
     @property
     def waiting(self) -> list[str]:
@@ -76,13 +59,6 @@ class Teach:
         here = self.waiting_here
         elsewhere = Counter(self._called(u.identity) for u in self._context.parameters.unsent if u not in here)
         return waiting_words(len(here), elsewhere)
-
-    @property
-    def curve(self) -> Curve:
-        """The plot of loss and Dice, made when it is first needed."""
-        if self._curve is None:
-            self._curve = Curve("Learning", "step", "loss", "Dice")
-        return self._curve
 
     def submit(self, learn: bool = False) -> None:
         """Send the outline in view as finished, and have the model learn from it."""
@@ -102,44 +78,12 @@ class Teach:
             if case is not None:
                 case.once_settled(partial(self._send_again, case))
 
-    def stop(self) -> None:
-        """Stop learning."""
-        client = self._context.client
-        if client is not None and self.learning:
-            client.stop_training(lambda _: None, self._failed)
-
-    def use(self, version: str) -> None:
-        """Have outlines come from a version from now on."""
-        client = self._context.client
-        assert client is not None
-        client.promote(version, self._in_use, self._failed)
-
-    def roll_back(self) -> None:
-        """Put the version before back in use."""
-        client = self._context.client
-        assert client is not None
-        client.roll_back(self._in_use, self._failed)
-
-    def forget(self) -> None:
-        """Let go of everything in the scene."""
-        self._curve = None
-
-    def resume(self) -> None:
-        """Follow again what goes on at the server."""
-        self._follow(quietly=True)
-
     def _give_up(self) -> None:
-        self.learning, self.share, self._following = False, 0.0, None
         for case, submitted in self._underway.items():
             # Nobody knows whether the server has got it.
             self._keep(case, *submitted)
         self._underway.clear()
         self._to_learn = False
-
-    def _server_is_there(self) -> None:
-        self._refresh()
-        self.send_waiting()
-        self.resume()
 
     def _submit(self, case: Case, learn: bool) -> None:
         if self._context.client is None or not self._server.may_send():
@@ -207,7 +151,7 @@ class Teach:
         self._to_learn |= learn
         if self._to_learn and not self._underway:
             self._to_learn = False
-            self._learn()
+            self._learn.start()
 
     def _retry_later(self) -> None:
         """Send again what waits, if the server is there; once it is back it is sent by itself."""
@@ -233,80 +177,6 @@ class Teach:
         client = self._context.client
         here = client is not None and client.address == address
         return f"the server that was at {address} before" if here else address
-
-    def _learn(self) -> None:
-        client = self._context.client
-        assert client is not None
-        self._context.latest.start(
-            "train", lambda heard: client.train({}, heard(lambda _: self._follow()), heard(self._failed))
-        )
-
-    def _follow(self, quietly: bool = False) -> None:
-        """Follow a training from its beginning; one that was begun elsewhere or before too."""
-        client = self._context.client
-        assert client is not None
-        following = self._following = object()
-        begun = False
-
-        def event(told: TrainingEvent) -> None:
-            nonlocal begun
-            if not told.ends:
-                if not begun:
-                    begun = self.learning = True
-                    self.curve.reset()
-                self.share = told.share
-                self.result = f"Learning: step {told.step}, {100 * told.share:.0f} % of the time."
-                self.curve.add(told.step, told.loss, told.dice)
-                self._context.changed()
-            else:
-                self._ended(told, quietly)
-
-        def again() -> None:
-            if self._following is following and self._server.usable:
-                self._follow(quietly)
-
-        def failed(problem: Problem) -> None:
-            if problem.lost:
-                self._context.around.later(AGAIN, again)
-                self._context.explain(
-                    problem, "The server goes on learning; the result is shown once it answers again."
-                )
-            elif self.learning:
-                self.learning, self.share, self.result = False, 0.0, ""
-                self._context.explain(problem)
-            # Otherwise nothing was ever learned.
-            elif not (quietly and problem.kind == "refused"):
-                self._context.explain(problem)
-
-        self._context.latest.start(
-            "events", lambda heard: client.follow_training(heard(event), heard(lambda _: None), heard(failed))
-        )
-
-    def _ended(self, event: TrainingEvent, quietly: bool) -> None:
-        self.learning, self.share = False, 0.0
-        self.result = words_of(event)
-        if quietly:
-            self._context.changed()
-        else:
-            self._context.say("Learning is done." if event.kind == "done" else self.result)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        client = self._context.client
-        assert client is not None
-
-        def known(versions: Versions) -> None:
-            self.versions = versions
-            self._context.changed()
-
-        self._context.latest.start("versions", lambda heard: client.versions(heard(known), heard(self._failed)))
-
-    def _in_use(self, version: str) -> None:
-        self._context.say(f"Outlines come from {called(version)} now. Press Vessels to see what it draws.")
-        self._refresh()
-
-    def _failed(self, problem: Problem) -> None:
-        self._context.explain(problem)
 
 
 def _digest(label: bytes) -> str:
