@@ -101,7 +101,8 @@ class RunView:
     mask_frame : int, optional
         The frame that is subtracted; found by the server if it is None.
     projection : {"none", "minimum", "peak"}
-        Frame by frame; the darkest value of each pixel over time; the frame with the most contrast medium.
+        Frame by frame; the darkest value of each pixel over time, or the brightest of a negative; the frame with the
+        most contrast medium.
     """
 
     first: int = 0
