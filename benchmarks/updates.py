@@ -3,8 +3,8 @@
 - `scale`: time and memory of an update with 10 and with 500 labelled images of a datastore, one of them new: listing
   them, learning and judging, in the time an update has by default.
 - `poison`: four labels that are random, inverted or shifted are given after 0, 1, 2, 4 and 8 good ones: is what is
-  learned from them put in use, and if not, why? Then it is, whatever was decided, and rolled back: the answer must be
-  the one before, bit for bit.
+  learned from them put in use, and if not, why? Whatever is learned, from good ones too, is put in use then, and rolled
+  back: the answer must be the one before, bit for bit.
 - `placement`: how many labels are taken for moved, of those that lie well and of those moved by so many pixels?
 - `refit`: Dice on the validation images after 16 labels, learned by four updates and by one refit.
 - `growth`: good labels come 1, 1, 2, 4 and 8 at a time, in several orders: Dice on the validation images before the
@@ -113,7 +113,8 @@ def _spoilt(dataset: Path, good: int, spoil: Mapping[str, Change]) -> dict[str, 
         pairs = archive(dataset, folder, good + POISONED)
         learner = _learner(folder)
         if good:
-            rows["good"] = _outcome(learner.learn(Wish(), pairs[:good]))
+            rows["good"] = _given(learner, pairs[:good])
+            learner.host.store.promote(learner.host.store.versions()[-1])
         for kind, change in spoil.items():
             poisoned = [_changed(pair, change, folder / kind) for pair in pairs[good:]]
             rows[kind] = _given(learner, [*pairs[:good], *poisoned])
@@ -121,7 +122,7 @@ def _spoilt(dataset: Path, good: int, spoil: Mapping[str, Change]) -> dict[str, 
 
 
 def _given(learner: Learner, pairs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Learn, have what was learned put in use, and roll it back."""
+    """Learn, have what was learned put in use, and roll that back."""
     store, before = learner.host.store, _answer(learner, pairs[0])
     try:
         result = learner.learn(Wish(), pairs)
