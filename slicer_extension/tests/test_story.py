@@ -116,7 +116,8 @@ def test_the_whole_story(rig: Rig, server: SaltServer, pictures: Path) -> None:
     # Put the new version in use whatever was decided, and go back.
     rig.choose("versionBox", ui.versionBox.itemText(ui.versionBox.count - 1))
     ui.useButton.click()
-    rig.until(lambda: panel.learn.versions.current == learned)
+    assert not ui.rollBackButton.enabled
+    rig.until(lambda: panel.learn.versions.current == learned and ui.rollBackButton.enabled)
     assert ui.versionBox.currentText.startswith(f"● {learned}")
     ui.rollBackButton.click()
     rig.until(lambda: panel.learn.versions.current == in_use)

@@ -126,7 +126,7 @@ class _Session:
         self._until(lambda: len(learn.versions.versions) > len(before.versions), f"nothing was learned: {learn.result}")
         learned = learn.versions.versions[-1].name
         learn.use(learned)
-        self._until(lambda: learn.versions.current == learned, f"{learned} was not put in use")
+        self._until(lambda: not learn.choosing and learn.versions.current == learned, f"{learned} was not put in use")
         learn.roll_back()
         self._until(lambda: learn.versions.current != learned, "the version before was not put in use again")
 

@@ -237,8 +237,8 @@ class Widget:
         lines += [line_of(version, current) for version in learn.versions.versions]
         self._items("versionBox", lines, self._version_names().index(current) if usable else 0)
         for name in ("versionBox", "useButton"):
-            self._set(name, "enabled", usable)
-        self._set("rollBackButton", "enabled", usable and current != BASE)
+            self._set(name, "enabled", usable and not learn.choosing)
+        self._set("rollBackButton", "enabled", usable and not learn.choosing and current != BASE)
 
     def _measure(self) -> None:
         measure, ready = self._panel.measure, self._panel.server.usable and self._panel.context.case is not None

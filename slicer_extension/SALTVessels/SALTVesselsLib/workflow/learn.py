@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..answers import Problem, TrainingEvent, Versions
+from ..calls import Failed
 from ..scene.charts import Curve
+from ..transport import Ticket
 from .context import Context
 from .server import Server
 from .words import BASE, called, words_of
@@ -18,6 +22,8 @@ class Learn:
     Attributes
     ----------
     learning : bool
+    choosing : bool
+        Whether a version is being put in use.
     share : float
         How far learning is, 0 to 1.
     result : str
@@ -29,7 +35,7 @@ class Learn:
     def __init__(self, context: Context, server: Server) -> None:
         self._context = context
         self._server = server
-        self.learning = False
+        self.learning = self.choosing = False
         self.share = 0.0
         self.result = ""
         self.versions = Versions(BASE, ())
@@ -64,13 +70,13 @@ class Learn:
         """Have outlines come from a version from now on."""
         client = self._context.client
         assert client is not None
-        client.promote(version, self._in_use, self._failed)
+        self._choose(lambda done, failed: client.promote(version, done, failed))
 
     def roll_back(self) -> None:
         """Put the version before back in use."""
         client = self._context.client
         assert client is not None
-        client.roll_back(self._in_use, self._failed)
+        self._choose(client.roll_back)
 
     def forget(self) -> None:
         """Let go of everything in the scene."""
@@ -81,7 +87,8 @@ class Learn:
         self._follow(quietly=True)
 
     def _give_up(self) -> None:
-        self.learning, self.share, self._following = False, 0.0, None
+        self.learning = self.choosing = False
+        self.share, self._following = 0.0, None
 
     def _follow(self, quietly: bool = False) -> None:
         """Follow a training from its beginning; one that was begun elsewhere or before too."""
@@ -143,9 +150,23 @@ class Learn:
 
         self._context.latest.start("versions", lambda heard: client.versions(heard(known), heard(self._failed)))
 
-    def _in_use(self, version: str) -> None:
-        self._context.say(f"Outlines come from {called(version)} now. Press Vessels to see what it draws.")
-        self._refresh()
+    def _choose(self, send: Callable[[Callable[[str], None], Failed], Ticket]) -> None:
+        """Put a version in use, one at a time: of two requests the server may take the second first."""
+        if self.choosing:
+            return
+        self.choosing = True
+
+        def in_use(version: str) -> None:
+            self.choosing = False
+            self._context.say(f"Outlines come from {called(version)} now. Press Vessels to see what it draws.")
+            self._refresh()
+
+        def failed(problem: Problem) -> None:
+            self.choosing = False
+            self._failed(problem)
+
+        self._context.latest.start("in use", lambda heard: send(heard(in_use), heard(failed)))
+        self._context.changed()
 
     def _failed(self, problem: Problem) -> None:
         self._context.explain(problem)
