@@ -20,6 +20,9 @@ from salt_server import SALT, SaltServer, salt_server
 from SALTVesselsLib.answers import Problem
 from SALTVesselsLib.transport import Ticket, Transport
 
+# A check that fails inside the rig tells its values, too.
+pytest.register_assert_rewrite("panels")
+
 
 @dataclass(frozen=True)
 class Carrier:

@@ -18,6 +18,7 @@ import SimpleITK as sitk
 import slicer
 import vtk
 from plot_view import Plot
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtGui import QColor, QImage, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from SALTVesselsLib.application import Programs, later
@@ -260,8 +261,9 @@ class Rig:
 
     def shoot(self, folder: Path, name: str) -> None:
         """Save pictures of the panel, light and dark, beside the image as Slicer draws it; all of it must be there."""
-        # What is shown later is shown now.
+        # What is shown later is shown now; and words that came with a reply meanwhile are given their room.
         QApplication.processEvents()
+        QCoreApplication.sendPostedEvents()
         assert self.cut() == [], name
         needed = self.root._object.minimumSizeHint()
         assert needed.width() <= WIDTH, name
