@@ -82,13 +82,14 @@ def main() -> None:
 
 
 class Labels:
-    """What was saved of each image: the last label that was acknowledged, and one that is under way."""
+    """What was saved of each image: the last label that was acknowledged, and one that is under way; and its truth."""
 
     def __init__(self, seed: int) -> None:
         self.acknowledged: dict[str, np.ndarray] = {}
         self.under_way: dict[str, np.ndarray] = {}
         self.count = self.came_through = 0
         self.refused: list[str] = []
+        self.truths: dict[str, np.ndarray] = {}
         self._rng = random.Random(seed)
         self._drawn = 0
 
@@ -107,7 +108,8 @@ class Labels:
         def work() -> None:
             try:
                 while not ended.wait(self._rng.uniform(0, PAUSE)):
-                    self.save(client, f"image_{self._rng.randrange(IMAGES)}", self._another())
+                    image = f"image_{self._rng.randrange(IMAGES)}"
+                    self.save(client, image, self._another(image))
             except ServerError as error:
                 self.refused.append(f"a label was refused: {error}")
             except requests.RequestException:
@@ -138,12 +140,11 @@ class Labels:
                 faults.append(f"the first label of {image} is not what was submitted")
         return faults
 
-    def _another(self) -> np.ndarray:
-        """Return a mask unlike all before: a row and a column."""
-        row, column = divmod(self._drawn, SIDE)
+    def _another(self, image: str) -> np.ndarray:
+        """Return a mask unlike all before, and right but for a pixel: a wrong one would be named, and none learned."""
+        mask = self.truths[image].copy()
+        mask.flat[self._drawn % mask.size] ^= True
         self._drawn += 1
-        mask = np.zeros((SIDE, SIDE), bool)
-        mask[row % SIDE], mask[:, column] = True, True
         return mask
 
 
@@ -165,6 +166,7 @@ def _fill(client: Client, folder: Path, labels: Labels) -> None:
         path = folder / "image.png"
         Image.fromarray(image).save(path)
         client.put_image(f"image_{number}", path)
+        labels.truths[f"image_{number}"] = mask > 0
         if number < IMAGES // 2 and f"image_{number}" not in labels.acknowledged:
             labels.save(client, f"image_{number}", mask > 0)
 
