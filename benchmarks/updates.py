@@ -2,9 +2,10 @@
 
 - `scale`: time and memory of an update with 10 and with 500 labelled images of a datastore, one of them new: listing
   them, learning and judging, in the time an update has by default.
-- `poison`: four labels that are random, inverted or shifted are given after 0, 1, 2, 4 and 8 good ones: is what is
-  learned from them put in use, and if not, why? Whatever is learned, from good ones too, is put in use then, and rolled
-  back: the answer must be the one before, bit for bit.
+- `poison`: four labels that are wrong are given after 0, 1, 2, 4 and 8 good ones: is what is learned from them put in
+  use, and if not, why? Those that are random, inverted or shifted by 25 pixels can be told at sight; those that are
+  shifted by 3, far too broad, or lack half of the vessels, by what they do to the answers at best. Whatever is learned,
+  from good ones too, is put in use then, and rolled back: the answer must be the one before, bit for bit.
 - `placement`: how many labels are taken for moved, of those that lie well and of those moved by so many pixels?
 - `refit`: Dice on the validation images after 16 labels, learned by four updates and by one refit.
 - `growth`: good labels come 1, 1, 2, 4 and 8 at a time, in several orders: Dice on the validation images before the
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from salt_monailabel.imaging import ImageError, read_mask, read_study, write_mask
 from salt_monailabel.serving.datastore import FINAL, VesselDatastore
@@ -43,6 +45,8 @@ from salt_monailabel.versions import VersionStore
 GOOD, POISONED = (0, 1, 2, 4, 8), 4
 COUNTS, ORDERS = (1, 2, 4, 8, 16), 3
 MOVED = (0, 3, 6, 12, 25, 40)
+# The neighbours of a pixel (frame, row, column) in its own frame.
+ACROSS = np.ones((1, 3, 3))
 # Of a mask (frames, rows, columns).
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -101,6 +105,9 @@ def _poison(dataset: Path) -> dict[str, Any]:
         "random": lambda mask: (rng.random(mask.shape) < 0.5).astype(np.uint8),
         "inverted": lambda mask: 1 - mask,
         "shifted": lambda mask: np.roll(mask, (25, 25), (1, 2)),
+        "shifted by 3 pixels": lambda mask: np.roll(mask, (3, 3), (1, 2)),
+        "4 pixels broader": lambda mask: ndimage.binary_dilation(mask, ACROSS, 4).astype(np.uint8),
+        "half missing": lambda mask: mask * (np.arange(mask.shape[2]) < mask.shape[2] // 2),
     }
     return {f"good labels: {good}": _spoilt(dataset, good, spoil) for good in GOOD}
 
