@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from bases import base_hash
 from rows import read_rows, spread, write_rows
-from scipy import ndimage
 from tasks import Task, tasks
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from salt_monailabel.inference import Edit, Predictor
 from salt_monailabel.models import VesselSam, load_base
 from salt_monailabel.models.precision import best_device
 from salt_monailabel.training import FitConfig, fit, mean_score
+from salt_monailabel.training.clicks import BACKGROUND, FOREGROUND, simulate_clicks
 from salt_monailabel.training.evaluate import Score, score
 from salt_monailabel.training.samples import Augmentation
 
@@ -95,17 +95,18 @@ def measure(adapter: Adapter, task: Task, split: str, images: int, device: torch
         embedded = predictor.embed_input(frame.rgb)
         for value, label in enumerate(model.labels, start=1):
             truth = frame.labels == value
-            edit = Edit(foreground=[middle(truth)]) if task.clicked else Edit()
-            answer = predictor.edit(embedded, label, edit)
+            answer = predictor.segment(embedded, label)
+            if task.clicked:
+                answer = predictor.edit(embedded, label, correction(answer > predictor.threshold, truth))
             scores.append(score(frame.name, answer > predictor.threshold, truth, inside))
     return mean_score(scores)
 
 
-def middle(truth: np.ndarray) -> tuple[float, float]:
-    """Return the middle (x, y) of the truth's widest place, where a user would click."""
-    depth = ndimage.distance_transform_edt(truth)
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return float(column), float(row)
+def correction(prediction: np.ndarray, truth: np.ndarray) -> Edit:
+    """Return the click by which a user says what is meant, as those in training do: in the largest wrong region."""
+    click = simulate_clicks(prediction, truth, 1)
+    foreground, background = (click.points[click.labels == kind].tolist() for kind in (FOREGROUND, BACKGROUND))
+    return Edit(foreground, background)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ class Task:
     frames : callable
         From a split and the most images wanted to labelled frames, each with the mask (H, W) of what counts.
     clicked : bool
-        Whether a foreground click says which of two structures is meant; each frame then has the truth of one.
+        Whether a click says which of two structures is meant; each frame then has the truth of one.
     magnify : float, optional
         Magnification of the frames; by default as their size asks for.
     """
@@ -69,7 +69,7 @@ def drawn(style: str, device: int, structures: Sequence[str], size: int, clicked
     def frames(split: str, most: int | None) -> list[Scored]:
         found: list[Scored] = []
         seed = {"train": LEARN, "val": SCORE, "test": SCORE + 100_000}[split]
-        wanted = DRAWN[split] if most is None else min(most, DRAWN[split])
+        wanted = DRAWN[split] if most is None else most
         while len(found) < wanted:
             drawing = synthesize(seed, size, style, device)
             name, seed = f"{style} {seed}", seed + 1
