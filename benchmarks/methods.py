@@ -5,6 +5,9 @@ settings. Runs that the result file holds already are not repeated, so that the 
 delete the file to start anew. The table is printed as Markdown at the end.
 
     python benchmarks/methods.py ../shared/data --budget 0:0 1:50 4:80 all:150 --seeds 0 1 2
+
+What is adapted in the encoder learns `--rate` times as fast as the head; which rate suits a method is chosen with
+`--split val --images 20 --rate 5 10 20 30`.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from tasks import Task, tasks
 from torch import Tensor
 
 from salt_monailabel.adapters import Adapter, AdapterConfig, attach
+from salt_monailabel.adapters.config import TARGETS
 from salt_monailabel.inference import Edit, Predictor
 from salt_monailabel.models import VesselSam, load_base
 from salt_monailabel.models.precision import best_device
@@ -36,7 +40,7 @@ from salt_monailabel.training.samples import Augmentation
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 UNTOUCHED, PLAIN = "untouched base", "head and norms"
 # What tells one run from another; the base by its weights.
-KEYS = ("base", "task", "method", "labels", "seed", "steps", "split", "images")
+KEYS = ("base", "task", "method", "rate", "labels", "seed", "steps", "split", "images")
 METHODS: dict[str, AdapterConfig] = {
     UNTOUCHED: AdapterConfig(targets={}),
     "image-only head": AdapterConfig(
@@ -64,7 +68,7 @@ class ImageOnly(VesselSam):
 
 
 def adapt(
-    method: str, task: Task, labels: int | None, steps: int, seed: int, device: torch.device
+    method: str, rate: float, task: Task, labels: int | None, steps: int, seed: int, device: torch.device
 ) -> tuple[Adapter, float]:
     """Adapt the base to a task; return the adapter and the processor's seconds it took, added over cores."""
     model = load_base("vessel_t", task.labels)
@@ -77,7 +81,8 @@ def adapt(
     clicks = 1.0 if task.clicked else FitConfig.clicks
     if not steps:
         return adapter, 0.0
-    config = FitConfig(steps=steps, seed=seed, clicks=clicks, augmentation=augmentation)
+    rates = dict.fromkeys(TARGETS, rate)
+    config = FitConfig(steps=steps, seed=seed, clicks=clicks, augmentation=augmentation, rates=rates)
     frames = [frame for frame, _ in task.frames("train", labels)]
     # Of the processor, which other work on the machine does not change.
     started = time.process_time()
@@ -117,6 +122,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--budget", nargs="+", default=["0:0", "1:50", "4:80", "all:150"], help="labels:steps")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument(
+        "--rate", nargs="+", type=float, default=[10.0], help="learning rate of the encoder by the head's"
+    )
     parser.add_argument("--split", default="test")
     parser.add_argument("--images", type=int, default=10, help="images of the split to score")
     parser.add_argument("--device", default="auto")
@@ -127,22 +135,24 @@ def main() -> None:
     base = base_hash()
     rows = read_rows(arguments.out)
     done = {tuple(row[key] for key in KEYS) for row in rows}
-    chosen = itertools.product(arguments.seeds, arguments.tasks or known, arguments.budget, arguments.methods)
-    for seed, name, budget, method in chosen:
+    chosen = itertools.product(
+        arguments.seeds, arguments.tasks or known, arguments.budget, arguments.rate, arguments.methods
+    )
+    for seed, name, budget, rate, method in chosen:
         labels, steps = budget.split(":")[0], int(budget.split(":")[1])
         # Nothing is drawn where nothing is learned: one run tells all.
         if (method == UNTOUCHED) != (steps == 0) or (steps == 0 and seed != arguments.seeds[0]):
             continue
-        if (base, name, method, labels, seed, steps, arguments.split, arguments.images) in done:
+        if (base, name, method, rate, labels, seed, steps, arguments.split, arguments.images) in done:
             continue
         task, most = known[name], None if labels == "all" else int(labels)
         started = time.perf_counter()
-        adapter, seconds = adapt(method, task, most, steps, seed, device)
+        adapter, seconds = adapt(method, rate, task, most, steps, seed, device)
         trained = sum(adapter.trainable_parameters().values()) if steps else 0
         measured = asdict(measure(adapter, task, arguments.split, arguments.images, device))
         rows.append({
-            "base": base, "task": name, "method": method, "labels": labels, "seed": seed, "steps": steps,
-            "split": arguments.split, "images": arguments.images,
+            "base": base, "task": name, "method": method, "rate": rate, "labels": labels, "seed": seed,
+            "steps": steps, "split": arguments.split, "images": arguments.images,
             **{key: round(value, 4) for key, value in measured.items() if key != "name"},
             "seconds": round(seconds, 1), "trained_parameters": trained, "device": device.type,
         })  # fmt: skip
@@ -157,9 +167,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return mean and deviation over the seeds, as Markdown; the seconds are those of the least disturbed run."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["task"], row["labels"], str(row["steps"]), row["method"]), []).append(row)
-    lines = ["| task | labels | steps | method | Dice | clDice | HD95 | seconds | trained |", "|" + "---|" * 9]
-    for key in sorted(groups, key=lambda key: (key[0], int(key[2]), list(METHODS).index(key[3]))):
+        lesson = (row["task"], row["labels"], str(row["steps"]), f"{row['rate']:g}", row["method"])
+        groups.setdefault(lesson, []).append(row)
+    lines = ["| task | labels | steps | rate | method | Dice | clDice | HD95 | seconds | trained |", "|" + "---|" * 10]
+    for key in sorted(groups, key=lambda key: (key[0], int(key[2]), float(key[3]), list(METHODS).index(key[4]))):
         runs = groups[key]
         cells = [
             spread([run[measured] for run in runs], digits)
@@ -174,14 +185,14 @@ def gains(rows: list[dict[str, Any]]) -> str:
     """Return by how much Dice differs from that of head and norms after the same lesson: mean and its error."""
     lesson = ("task", "labels", "steps", "seed")
     plain = {tuple(row[key] for key in lesson): row["dice"] for row in rows if row["method"] == PLAIN}
-    groups: dict[tuple[str, str], list[float]] = {}
+    groups: dict[tuple[str, str, float], list[float]] = {}
     for row in rows:
         if (key := tuple(row[part] for part in lesson)) in plain and row["method"] != PLAIN:
-            groups.setdefault((row["task"], row["method"]), []).append(row["dice"] - plain[key])
-    lines = ["| task | method | runs | Dice above head and norms |", "|" + "---|" * 4]
-    for (task, method), found in groups.items():
+            groups.setdefault((row["task"], row["method"], row["rate"]), []).append(row["dice"] - plain[key])
+    lines = ["| task | method | rate | runs | Dice above head and norms |", "|" + "---|" * 5]
+    for (task, method, rate), found in groups.items():
         error = f" ± {np.std(found, ddof=1) / len(found) ** 0.5:.4f}" if len(found) > 1 else ""
-        lines.append(f"| {task} | {method} | {len(found)} | {np.mean(found):+.4f}{error} |")
+        lines.append(f"| {task} | {method} | {rate:g} | {len(found)} | {np.mean(found):+.4f}{error} |")
     return "\n".join(lines)
 
 
