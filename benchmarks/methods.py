@@ -167,8 +167,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return mean and deviation over the seeds, as Markdown; the seconds are those of the least disturbed run."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        lesson = (row["task"], row["labels"], str(row["steps"]), f"{row['rate']:g}", row["method"])
-        groups.setdefault(lesson, []).append(row)
+        line = (row["task"], row["labels"], str(row["steps"]), f"{row['rate']:g}", row["method"])
+        groups.setdefault(line, []).append(row)
     lines = ["| task | labels | steps | rate | method | Dice | clDice | HD95 | seconds | trained |", "|" + "---|" * 10]
     for key in sorted(groups, key=lambda key: (key[0], int(key[2]), float(key[3]), list(METHODS).index(key[4]))):
         runs = groups[key]
